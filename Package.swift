@@ -1,0 +1,94 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+// Data flows one way and so do imports: executable → pipelines → model, wrappers, operations → C.
+// What is not listed as a dependency here cannot be imported: the build runs with
+// --explicit-target-dependency-import-check=error (see Makefile).
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InferIsolatedConformances"),
+  .treatAllWarnings(as: .error),
+]
+let wrapper: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+func cLibrary(_ name: String, pkgConfig: String? = nil, apt: String) -> Target {
+  .systemLibrary(name: name, path: "Sources/C/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = strict) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: "\(name)Tests", dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "sluice",
+  products: [.executable(name: "sluice", targets: ["Sluice"])],
+  targets: [
+    // C
+    cLibrary("CRdKafka", pkgConfig: "rdkafka", apt: "librdkafka-dev"),
+    cLibrary("CMongoC", pkgConfig: "libmongoc-1.0", apt: "libmongoc-dev"),
+    cLibrary("CMosquitto", pkgConfig: "libmosquitto", apt: "libmosquitto-dev"),
+    cLibrary("CMicroHTTPD", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
+    cLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+    cLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+    cLibrary("CSimdJSONLibrary", pkgConfig: "simdjson", apt: "libsimdjson-dev"),
+    .target(
+      name: "CSimdJSON", dependencies: ["CSimdJSONLibrary"], path: "Sources/C/CSimdJSON",
+      cxxSettings: [.unsafeFlags(["-O2", "-DNDEBUG"])]),
+
+    // Model
+    module("Readings", ["JSON"]),
+    module("Dialects", ["Readings", "JSON"]),
+
+    // Operations
+    module("Operations"),
+
+    // Wrappers, one per C library
+    module("JSON", ["CSimdJSON"], settings: wrapper),
+    module("Compression", ["CZlib"], settings: wrapper),
+    module("HTTP", ["CMicroHTTPD"], settings: wrapper),
+    module("HTTPClient", ["CCurl"], settings: wrapper),
+    module("Kafka", ["CRdKafka"], settings: wrapper),
+    module("MongoDB", ["CMongoC"], settings: wrapper),
+    module("MQTT", ["CMosquitto"], settings: wrapper),
+
+    // Pipelines
+    module("Ingest", ["Readings", "Dialects", "Compression", "HTTP", "Kafka", "Operations"]),
+    module("Bridge", ["Readings", "Dialects", "MQTT", "Kafka", "Operations"]),
+    module("Sink", ["Readings", "Kafka", "MongoDB", "Operations"]),
+
+    // Executable
+    .executableTarget(
+      name: "Sluice",
+      dependencies: [
+        "Readings", "Dialects", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Ingest", "Bridge",
+        "Sink",
+      ],
+      swiftSettings: strict),
+
+    // Tests
+    .target(name: "TestServers", dependencies: ["Operations"], path: "Tests/TestServers", swiftSettings: strict),
+    tests("JSON", ["JSON"]),
+    tests("Readings", ["Readings", "JSON"]),
+    tests("Dialects", ["Dialects", "Readings"]),
+    tests("Operations", ["Operations"]),
+    tests("Compression", ["Compression"]),
+    tests("HTTP", ["HTTP", "TestServers"]),
+    tests("HTTPClient", ["HTTPClient", "TestServers"]),
+    tests("Kafka", ["Kafka", "TestServers"]),
+    tests("MongoDB", ["MongoDB", "TestServers"]),
+    tests("MQTT", ["MQTT", "TestServers"]),
+    tests("Ingest", ["Ingest", "Readings", "HTTP", "HTTPClient", "Kafka", "Operations", "Compression", "TestServers"]),
+    tests("Bridge", ["Bridge", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
+    tests("Sink", ["Sink", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
+    tests("EndToEnd", ["HTTPClient", "Kafka", "MongoDB", "MQTT", "Operations", "TestServers"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cxxLanguageStandard: .cxx17
+)
