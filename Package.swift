@@ -37,10 +37,10 @@ let package = Package(
     cLibrary("CMicroHTTPD", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
     cLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
     cLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
-    cLibrary("CSimdJSONLibrary", pkgConfig: "simdjson", apt: "libsimdjson-dev"),
+    // simdjson is C++, so its shim is compiled; its pkg-config file has a flag that the package manager refuses.
     .target(
-      name: "CSimdJSON", dependencies: ["CSimdJSONLibrary"], path: "Sources/C/CSimdJSON",
-      cxxSettings: [.unsafeFlags(["-O2", "-DNDEBUG"])]),
+      name: "CSimdJSON", path: "Sources/C/CSimdJSON", cxxSettings: [.unsafeFlags(["-O2", "-DNDEBUG"])],
+      linkerSettings: [.linkedLibrary("simdjson")]),
 
     // Model
     module("Readings", ["JSON"]),
