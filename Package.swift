@@ -43,11 +43,12 @@ let package = Package(
       linkerSettings: [.linkedLibrary("simdjson")]),
 
     // Model
-    module("Readings", ["JSON"]),
+    module("Timestamps"),
+    module("Readings", ["JSON", "Timestamps"]),
     module("Dialects", ["Readings", "JSON"]),
 
     // Operations
-    module("Operations"),
+    module("Operations", ["Timestamps"]),
 
     // Wrappers, one per C library
     module("JSON", ["CSimdJSON"], settings: wrapper),
@@ -75,6 +76,7 @@ let package = Package(
     // Tests
     .target(name: "TestServers", dependencies: ["Operations"], path: "Tests/TestServers", swiftSettings: strict),
     tests("JSON", ["JSON"]),
+    tests("Timestamps", ["Timestamps"]),
     tests("Readings", ["Readings", "JSON"]),
     tests("Dialects", ["Dialects", "Readings"]),
     tests("Operations", ["Operations"]),
