@@ -1,0 +1,127 @@
+import Compression
+import Dialects
+import HTTP
+import Kafka
+import Operations
+import Publishing
+import Readings
+import Synchronization
+
+/// One `POST /v1/readings`: takes the body, decodes it, hands its readings to Kafka, and answers when the last of them is
+/// acknowledged or given up.
+///
+/// `@unchecked Sendable`: the body is touched by the connection's thread only, before the first reading is produced;
+/// after that only `outcome` and `remaining` change, which guard themselves.
+final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable {
+  private let service: IngestService
+  private let framing: SluiceFormat.Framing
+  private var body: BodyBuffer?
+  private var inflater: Inflater?
+  private let traceparent: [UInt8]?
+  /// Bytes of the memory budget that this request holds.
+  private var reserved: Int
+
+  private struct Outcome {
+    var undelivered: [Answers.Undelivered] = []
+  }
+  private let outcome = Mutex(Outcome())
+  /// Readings without a report.
+  private let remaining = Atomic(0)
+  private var produced = 0
+  private var errors: [ItemError] = []
+  private var exchange: Exchange?
+
+  init(
+    _ service: IngestService, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
+    traceparent: [UInt8]?
+  ) {
+    self.service = service
+    self.framing = framing
+    self.traceparent = traceparent
+    reserved = length
+    body = BodyBuffer(capacity: max(length, 512))
+    switch encoding {
+    case .identity: inflater = nil
+    case .gzip: inflater = Inflater(.gzip)
+    case .deflate: inflater = Inflater(.deflate)
+    }
+  }
+
+  deinit { service.memory.give(reserved) }
+
+  func receive(_ piece: UnsafeRawBufferPointer) -> Response? {
+    guard inflater != nil else { return append(piece) }
+    var refusal: Response?
+    do {
+      try inflater!.inflate(piece) { unpacked in
+        refusal = append(unpacked)
+        return refusal == nil
+      }
+    } catch {
+      return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
+    }
+    return refusal
+  }
+
+  private func append(_ piece: UnsafeRawBufferPointer) -> Response? {
+    let excess = body!.count + piece.count - reserved
+    if excess > 0 {
+      guard excess + reserved <= service.limits.body else { return Answers.tooLarge(limit: service.limits.body) }
+      guard service.memory.take(excess) else { return Answers.busy }
+      reserved += excess
+    }
+    return body!.append(piece, limit: service.limits.body) ? nil : Answers.tooLarge(limit: service.limits.body)
+  }
+
+  func finish(_ exchange: Exchange) -> Response? {
+    if inflater != nil {
+      do {
+        try inflater!.finish()
+      } catch {
+        return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
+      }
+    }
+    return service.workspaces.with { workspace in finish(exchange, workspace) }
+  }
+
+  private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {
+    let now = service.now()
+    do {
+      try SluiceFormat.decode(
+        padded: body!.bytes, framing: framing, now: now, context: workspace.context, into: workspace.batch,
+        errors: &errors)
+    } catch {
+      return Answers.refused(error)
+    }
+    body = nil
+    produced = workspace.batch.count
+    guard produced > 0 else { return Answers.outcome(produced: 0, errors: errors, undelivered: []) }
+    guard service.publisher.hasRoom(for: produced) else { return Answers.queueFull }
+    self.exchange = exchange
+    remaining.store(produced, ordering: .relaxed)
+    // Before producing: the first report may come before the last reading is handed over.
+    exchange.suspend()
+    service.publisher.publish(
+      workspace.batch, headers: ReadingProducer.headers(source: "http", received: now, traceparent: traceparent),
+      receiver: self, buffer: &workspace.buffer)
+    return nil
+  }
+
+  /// The client went away: what was produced stays produced.
+  func abandoned() {}
+
+  func delivered(_ report: DeliveryReport) {
+    if let error = report.error {
+      outcome.withLock {
+        $0.undelivered.append(
+          Answers.Undelivered(index: report.index, mayBeStored: report.mayBeStored, error: error))
+      }
+    }
+    guard remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+    let undelivered = outcome.withLock { $0.undelivered }
+    service.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
+    exchange?.respond(Answers.outcome(produced: produced, errors: errors, undelivered: undelivered))
+    // The exchange holds this receiver: without this neither would ever be freed.
+    exchange = nil
+  }
+}

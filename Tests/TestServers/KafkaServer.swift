@@ -1,0 +1,53 @@
+import Foundation
+import Synchronization
+
+/// A real Apache Kafka, one node or a cluster, owned by the tests.
+package final class KafkaServer: Sendable {
+  /// Whether Kafka's files are there; use in `.enabled(if:)`.
+  package static let isAvailable = FileManager.default.isExecutableFile(atPath: script)
+
+  private static let script = "\(TestServers.serversFolder)/kafka/kafka"
+  private static let sharedServer = Mutex<KafkaServer?>(nil)
+
+  /// The one node that all tests of this process share: make topics of your own on it, and never stop it.
+  package static func shared() throws -> KafkaServer {
+    try sharedServer.withLock { server in
+      if let server { return server }
+      let new = try KafkaServer(nodes: 1)
+      server = new
+      // Kafka runs in a session of its own, so that nothing but this ends it with the process.
+      atexit { try? KafkaServer.sharedServer.withLock { try $0?.stop() } }
+      return new
+    }
+  }
+
+  package let bootstrapServers: String
+  private let folder: String
+
+  /// Starts `nodes` nodes and waits until they accept clients.
+  package init(nodes: Int = 1, partitions: Int = 4) throws {
+    folder = TestServers.temporaryFolder("kafka")
+    let port = TestServers.freePorts(10 * nodes)
+    bootstrapServers = (0..<nodes).map { "127.0.0.1:\(Int(port) + 10 * $0)" }.joined(separator: ",")
+    try run("start", "--port", "\(port)", "--nodes", "\(nodes)", "--partitions", "\(partitions)")
+  }
+
+  deinit { try? stop() }
+
+  /// Kills a node (SIGKILL), or all.
+  package func kill(node: Int? = nil) throws { try run("stop", "--kill", node: node) }
+  /// Freezes a node (SIGSTOP), or all: its port stays open, and nothing answers.
+  package func pause(node: Int? = nil) throws { try run("pause", node: node) }
+  /// Ends a freeze.
+  package func resume(node: Int? = nil) throws { try run("resume", node: node) }
+  /// Starts what was killed or stopped, with its data.
+  package func restart(node: Int? = nil) throws { try run("start", node: node) }
+  /// Ends it for good and removes its data.
+  package func stop() throws { try run("wipe") }
+
+  private func run(_ words: String..., node: Int? = nil) throws {
+    let result = try TestServers.run(
+      [Self.script, words[0], "--dir", folder] + words.dropFirst() + (node.map { ["--node", "\($0)"] } ?? []))
+    guard result.code == 0 else { throw TestServerError("kafka \(words): \(result.output)") }
+  }
+}

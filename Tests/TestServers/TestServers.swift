@@ -1,0 +1,105 @@
+import Foundation
+import Operations
+import Synchronization
+
+/// What tests need to own their servers: free ports, temporary folders, waiting for conditions.
+package enum TestServers {
+  /// The folder with real servers (`kafka/kafka`, `mongodb/mongodb`); tests that need one are skipped where it is missing.
+  package static let serversFolder: String = {
+    if let named = ProcessInfo.processInfo.environment["SLUICE_TEST_SERVERS"], !named.isEmpty { return named }
+    let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    return repository.deletingLastPathComponent().appendingPathComponent("shared/servers").path
+  }()
+
+  /// All that this test process writes is below this folder; `make test` ends and removes what is left in it.
+  package static let root: String = {
+    let base = ProcessInfo.processInfo.environment["SLUICE_TEST_FOLDER"] ?? NSTemporaryDirectory()
+    let folder = URL(fileURLWithPath: base).appendingPathComponent("sluice-tests-\(getpid())").path
+    try! FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    return folder
+  }()
+
+  /// A new empty folder.
+  package static func temporaryFolder(_ name: String) -> String {
+    let path = "\(root)/\(name)-\(UUID().uuidString.prefix(8))"
+    try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    return path
+  }
+
+  private static let handedOut = Mutex<Set<UInt16>>([])
+
+  /// A TCP port on 127.0.0.1 that nothing listens on, and that this process has not handed out before.
+  package static func freePort() -> UInt16 { freePorts(1) }
+
+  /// The first of `count` ports in a row that are free.
+  package static func freePorts(_ count: Int) -> UInt16 {
+    handedOut.withLock { taken in
+      while true {
+        // Below the range that the kernel gives to outgoing connections (32768 and up).
+        let first = UInt16.random(in: 11_000...31_000)
+        let range = (0..<count).map { first + UInt16($0) }
+        if range.allSatisfy({ !taken.contains($0) && isFree($0) }) {
+          taken.formUnion(range)
+          return first
+        }
+      }
+    }
+  }
+
+  private static func isFree(_ port: UInt16) -> Bool { withSocket(port) { bind($0, $1, $2) } == 0 }
+
+  /// Whether something accepts connections on a port of 127.0.0.1.
+  package static func accepts(_ port: UInt16) -> Bool { withSocket(port) { connect($0, $1, $2) } == 0 }
+
+  private static func withSocket(
+    _ port: UInt16, _ body: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) -> Int32 {
+    // Closed on exec, for a server started meanwhile would inherit it and hold the port.
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    return withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        body(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+  }
+
+  /// Runs a program to its end.
+  /// - Returns: its exit code and what it printed.
+  @discardableResult
+  package static func run(_ arguments: [String], timeout: Duration = .seconds(120)) throws -> (
+    code: Int32, output: String
+  ) {
+    let file = "\(root)/run-\(UUID().uuidString)"
+    let child = try ChildProcess(arguments, output: file)
+    guard let code = child.wait(timeout: timeout) else {
+      child.kill()
+      throw TestServerError("\(arguments[0]) did not end in \(timeout)")
+    }
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    return (code, (try? String(contentsOfFile: file, encoding: .utf8)) ?? "")
+  }
+}
+
+/// A server could not be started, or a condition did not come true.
+package struct TestServerError: Error, CustomStringConvertible {
+  package let description: String
+  package init(_ description: String) { self.description = description }
+}
+
+/// Waits until a condition is true.
+/// - Throws: when it is not within `timeout`, naming `what`.
+package func eventually(
+  timeout: Duration = .seconds(30), _ what: String, _ condition: () throws -> Bool
+) throws {
+  let deadline = ContinuousClock.now + timeout
+  while !(try condition()) {
+    if ContinuousClock.now >= deadline { throw TestServerError("not within \(timeout): \(what)") }
+    usleep(10_000)
+  }
+}
