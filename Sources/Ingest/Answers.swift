@@ -1,5 +1,5 @@
 import Dialects
-package import HTTP
+import HTTP
 import Kafka
 import Readings
 

@@ -1,6 +1,7 @@
 import Compression
 import Dialects
 import HTTP
+import JSON
 import Kafka
 import Operations
 import Publishing
@@ -15,8 +16,8 @@ import Synchronization
 final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable {
   private let service: IngestService
   private let framing: SluiceFormat.Framing
-  private var body: BodyBuffer?
-  private var inflater: Inflater?
+  private var body: [UInt8] = []
+  private let inflater: Inflater?
   private let traceparent: [UInt8]?
   /// Bytes of the memory budget that this request holds.
   private var reserved: Int
@@ -39,44 +40,40 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     self.framing = framing
     self.traceparent = traceparent
     reserved = length
-    body = BodyBuffer(capacity: max(length, 512))
     switch encoding {
     case .identity: inflater = nil
-    case .gzip: inflater = Inflater(.gzip)
-    case .deflate: inflater = Inflater(.deflate)
+    case .gzip: inflater = Inflater(.gzip, limit: service.limits.body)
+    case .deflate: inflater = Inflater(.deflate, limit: service.limits.body)
     }
+    body.reserveCapacity(length + JSONParser.padding)
   }
 
   deinit { service.memory.give(reserved) }
 
   func receive(_ piece: UnsafeRawBufferPointer) -> Response? {
-    guard inflater != nil else { return append(piece) }
-    var refusal: Response?
-    do {
-      try inflater!.inflate(piece) { unpacked in
-        refusal = append(unpacked)
-        return refusal == nil
+    if let inflater {
+      do {
+        try inflater.feed(piece, appendingTo: &body)
+      } catch .limitExceeded {
+        return Answers.tooLarge(limit: service.limits.body)
+      } catch {
+        return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
       }
-    } catch {
-      return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
+    } else {
+      guard piece.count <= service.limits.body - body.count else { return Answers.tooLarge(limit: service.limits.body) }
+      body.append(contentsOf: piece)
     }
-    return refusal
-  }
-
-  private func append(_ piece: UnsafeRawBufferPointer) -> Response? {
-    let excess = body!.count + piece.count - reserved
-    if excess > 0 {
-      guard excess + reserved <= service.limits.body else { return Answers.tooLarge(limit: service.limits.body) }
-      guard service.memory.take(excess) else { return Answers.busy }
-      reserved += excess
-    }
-    return body!.append(piece, limit: service.limits.body) ? nil : Answers.tooLarge(limit: service.limits.body)
+    let excess = body.count - reserved
+    guard excess > 0 else { return nil }
+    guard service.memory.take(excess) else { return Answers.busy }
+    reserved += excess
+    return nil
   }
 
   func finish(_ exchange: Exchange) -> Response? {
-    if inflater != nil {
+    if let inflater {
       do {
-        try inflater!.finish()
+        try inflater.finish()
       } catch {
         return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
       }
@@ -86,14 +83,8 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {
     let now = service.now()
-    do {
-      try SluiceFormat.decode(
-        padded: body!.bytes, framing: framing, now: now, context: workspace.context, into: workspace.batch,
-        errors: &errors)
-    } catch {
-      return Answers.refused(error)
-    }
-    body = nil
+    if let refusal = decode(now, workspace) { return Answers.refused(refusal) }
+    body = []
     produced = workspace.batch.count
     guard produced > 0 else { return Answers.outcome(produced: 0, errors: errors, undelivered: []) }
     guard service.publisher.hasRoom(for: produced) else { return Answers.queueFull }
@@ -105,6 +96,21 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       workspace.batch, headers: ReadingProducer.headers(source: "http", received: now, traceparent: traceparent),
       receiver: self, buffer: &workspace.buffer)
     return nil
+  }
+
+  private func decode(_ now: Int64, _ workspace: Workspace) -> BodyError? {
+    let count = body.count
+    body.append(contentsOf: repeatElement(0, count: JSONParser.padding))
+    return body.withUnsafeBytes { bytes -> BodyError? in
+      do throws(BodyError) {
+        try SluiceFormat.decode(
+          padded: UnsafeRawBufferPointer(rebasing: bytes[..<count]), framing: framing, now: now,
+          context: workspace.context, into: workspace.batch, errors: &errors)
+        return nil
+      } catch {
+        return error
+      }
+    }
   }
 
   /// The client went away: what was produced stays produced.
