@@ -6,7 +6,6 @@ import Readings
 /// The answers of the API: codes, headers and bodies.
 enum Answers {
   static let acceptedOne = Response.json(202, Array(#"{"accepted":1}"#.utf8)).prepared()
-  static let notFound = Response.error(404, code: "not_found", message: "readings go to POST /v1/readings").prepared()
   static let lengthRequired = Response.error(
     411, code: "length_required", message: "send Content-Length, or Transfer-Encoding: chunked"
   ).prepared()
@@ -18,12 +17,8 @@ enum Answers {
     415, code: "unsupported_encoding", message: "Content-Encoding must be one of \(MediaType.acceptedEncodings)",
     headers: [("Accept-Encoding", MediaType.acceptedEncodings)]
   ).prepared()
-  static let busy = unavailable("as many requests as memory allows are in progress")
-  static let queueFull = unavailable("the queue to Kafka is full")
-
-  static func methodNotAllowed(_ allowed: String) -> Response {
-    .error(405, code: "method_not_allowed", message: "use \(allowed)", headers: [("Allow", allowed)])
-  }
+  static let busy = unavailable("as many requests as memory allows are in progress").prepared()
+  static let queueFull = unavailable("the queue to Kafka is full").prepared()
 
   static func tooLarge(limit: Int) -> Response {
     .error(413, code: "too_large", message: "a body may have at most \(limit) bytes, also when it is unpacked")

@@ -14,7 +14,7 @@ import Synchronization
 /// `@unchecked Sendable`: the body is touched by the connection's thread only, before the first reading is produced;
 /// after that only `outcome` and `remaining` change, which guard themselves.
 final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable {
-  private let service: IngestService
+  private let route: ReadingsRoute
   private let framing: SluiceFormat.Framing
   private var body: [UInt8] = []
   private let inflater: Inflater?
@@ -33,39 +33,39 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private var exchange: Exchange?
 
   init(
-    _ service: IngestService, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
+    _ route: ReadingsRoute, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
     traceparent: [UInt8]?
   ) {
-    self.service = service
+    self.route = route
     self.framing = framing
     self.traceparent = traceparent
     reserved = length
     switch encoding {
     case .identity: inflater = nil
-    case .gzip: inflater = Inflater(.gzip, limit: service.limits.body)
-    case .deflate: inflater = Inflater(.deflate, limit: service.limits.body)
+    case .gzip: inflater = Inflater(.gzip, limit: route.limits.body)
+    case .deflate: inflater = Inflater(.deflate, limit: route.limits.body)
     }
     body.reserveCapacity(length + JSONParser.padding)
   }
 
-  deinit { service.memory.give(reserved) }
+  deinit { route.memory.give(reserved) }
 
   func receive(_ piece: UnsafeRawBufferPointer) -> Response? {
     if let inflater {
       do {
         try inflater.feed(piece, appendingTo: &body)
       } catch .limitExceeded {
-        return Answers.tooLarge(limit: service.limits.body)
+        return Answers.tooLarge(limit: route.limits.body)
       } catch {
         return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
       }
     } else {
-      guard piece.count <= service.limits.body - body.count else { return Answers.tooLarge(limit: service.limits.body) }
+      guard piece.count <= route.limits.body - body.count else { return Answers.tooLarge(limit: route.limits.body) }
       body.append(contentsOf: piece)
     }
     let excess = body.count - reserved
     guard excess > 0 else { return nil }
-    guard service.memory.take(excess) else { return Answers.busy }
+    guard route.memory.take(excess) else { return Answers.busy }
     reserved += excess
     return nil
   }
@@ -78,21 +78,21 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
         return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
       }
     }
-    return service.workspaces.with { workspace in finish(exchange, workspace) }
+    return route.workspaces.with { workspace in finish(exchange, workspace) }
   }
 
   private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {
-    let now = service.now()
+    let now = route.now()
     if let refusal = decode(now, workspace) { return Answers.refused(refusal) }
     body = []
     produced = workspace.batch.count
     guard produced > 0 else { return Answers.outcome(produced: 0, errors: errors, undelivered: []) }
-    guard service.publisher.hasRoom(for: produced) else { return Answers.queueFull }
+    guard route.publisher.hasRoom(for: produced) else { return Answers.queueFull }
     self.exchange = exchange
     remaining.store(produced, ordering: .relaxed)
     // Before producing: the first report may come before the last reading is handed over.
     exchange.suspend()
-    service.publisher.publish(
+    route.publisher.publish(
       workspace.batch, headers: ReadingProducer.headers(source: "http", received: now, traceparent: traceparent),
       receiver: self, buffer: &workspace.buffer)
     return nil
@@ -125,7 +125,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     }
     guard remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
     let undelivered = outcome.withLock { $0.undelivered }
-    service.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
+    route.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
     exchange?.respond(Answers.outcome(produced: produced, errors: errors, undelivered: undelivered))
     // The exchange holds this receiver: without this neither would ever be freed.
     exchange = nil

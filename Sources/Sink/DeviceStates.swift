@@ -45,7 +45,8 @@ struct DeviceStates: ~Copyable {
     if number == series.count {
       series.append(
         Series(
-          device: device, sensor: Array(batch[reading.sensor]), ts: reading.ts, latest: Self.latest(reading, of: batch)))
+          device: device, sensor: Array(batch[reading.sensor]), ts: reading.ts, latest: Self.latest(reading, of: batch))
+      )
       devices[device].series.append(number)
     } else if reading.ts >= series[number].ts {
       series[number].ts = reading.ts

@@ -16,12 +16,19 @@ struct ReadingDocument {
   let topic: String
 
   /// Appends one document; its fields are always in this order, which time-series collections store best.
-  func append(_ reading: Reading, of batch: ReadingBatch, from origin: SinkBatch.Origin, epoch: Int32, to documents: inout BSONBatch) {
+  func append(
+    _ reading: Reading, of batch: ReadingBatch, from origin: SinkBatch.Origin, epoch: Int32,
+    to documents: inout BSONBatch
+  ) {
     documents.append { document in
       switch layout {
       case .timeseries:
         // Time-series collections do not keep `_id` unique; this one saves making a random one.
-        document.appendObjectID("_id", ObjectID(high: UInt64(UInt32(bitPattern: origin.partition)) << 32 | UInt64(origin.offset) >> 32, low: UInt32(truncatingIfNeeded: origin.offset)))
+        document.appendObjectID(
+          "_id",
+          ObjectID(
+            high: UInt64(UInt32(bitPattern: origin.partition)) << 32 | UInt64(origin.offset) >> 32,
+            low: UInt32(truncatingIfNeeded: origin.offset)))
       case .documents:
         document.appendString("_id", "\(topic):\(origin.partition):\(origin.offset)")
       }
