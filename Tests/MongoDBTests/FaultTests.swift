@@ -194,6 +194,17 @@ struct FaultTests {
     #expect(!error.message.contains("p%ss"))
   }
 
+  @Test func theLibrarysLogGoesToTheHandler() {
+    let seen = Messages()
+    MongoPool.installLogHandler { level, message in
+      if level == .error { seen.all.withLock { $0.append(message) } }
+    }
+    #expect(throws: MongoError.self) {
+      try MongoPool(uri: "mongodb://", applicationName: "sluice", maximumSize: 1)
+    }
+    #expect(seen.all.withLock { $0 }.contains { $0.hasPrefix("mongoc: ") })
+  }
+
   @Test func whatTheConnectionStringSaysWins() throws {
     let plain = try MongoPool(uri: "mongodb://u:secret@one,two:27018/data", applicationName: "sluice", maximumSize: 3)
     #expect(plain.servers == "one:27017,two:27018")
@@ -207,6 +218,10 @@ struct FaultTests {
     #expect(own.retriesWrites)
     #expect(own.defaultDatabase == nil)
   }
+}
+
+private final class Messages: Sendable {
+  let all = Mutex<[String]>([])
 }
 
 /// Runs `body` on threads of its own at once, and waits for all.
