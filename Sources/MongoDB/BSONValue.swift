@@ -1,5 +1,5 @@
 /// The value of a BSON field.
-package indirect enum BSONValue: Sendable, Equatable {
+package enum BSONValue: Sendable, Equatable {
   case double(Double)
   case string(String)
   case document(BSONDocument)

@@ -184,6 +184,14 @@ package struct BSONWriter: Sendable {
   @inline(never)
   private mutating func grow(_ needed: Int) {
     let space = max(storage.count * 2, count + needed, 512)
-    storage.append(contentsOf: repeatElement(0, count: space - storage.count))
+    let used = count
+    storage = unsafe [UInt8](unsafeUninitializedCapacity: space) { buffer, initialized in
+      guard let base = buffer.baseAddress else { return }
+      unsafe storage.withUnsafeBufferPointer { old in
+        if let from = old.baseAddress { unsafe base.initialize(from: from, count: used) }
+      }
+      unsafe (base + used).initialize(repeating: 0, count: space - used)
+      initialized = space
+    }
   }
 }

@@ -44,7 +44,8 @@ import Synchronization
   ///   - applicationName: what the server's log and `currentOp` call these connections.
   ///   - maximumSize: how many threads may have a client at once; a larger `maxPoolSize` in the connection string wins.
   ///   - timeout: for each of: finding a server, connecting to it, one answer, waiting for a client; unless the
-  ///     connection string has its own. A call may need several of them and so last a small multiple of it.
+  ///     connection string has its own. A call may need several of them, and libmongoc tries to read twice, so a call may
+  ///     last a small multiple of it.
   /// - Throws: a connection string that makes no sense, or servers of `mongodb+srv` that are not in the DNS.
   package init(
     uri: String, applicationName: String, maximumSize: Int, timeout: Duration = .seconds(10)
@@ -88,8 +89,8 @@ import Synchronization
     return try body(client)
   }
 
-  /// Lends no more clients, and closes the connections when the last client is back: at once if none is in use, in which
-  /// case it may block for as long as an attempt to connect.
+  /// Lends no more clients, and closes the connections when the last client is back: at once if none is in use. Whoever
+  /// closes them takes leave of the server, and so waits for the pool's timeout if that hangs.
   package func close() {
     finish { $0.isClosed = true }
   }

@@ -199,6 +199,20 @@ struct WriteTests {
     #expect(none == BulkUpdateResult())
   }
 
+  @Test func aWriteConcernThatCannotBeMet() throws {
+    // The server is one node of one.
+    let database = try Database(MongoServer.shared().uri + "&w=7&wtimeoutMS=200")
+    let result = try database.insert("c", [["_id": 1], ["_id": 1]])
+    #expect(result.inserted == 1 && result.errors.map(\.index) == [1])
+    #expect(result.writeConcernError?.domain == .writeConcern && result.writeConcernError?.isRetriable == true)
+    let error = try #require(
+      database.failure { client throws(MongoError) in
+        _ = try client.updateOne(database.name, "c", filter: ["_id": 1], update: ["$set": ["n": 1]])
+      })
+    #expect(error.domain == .writeConcern && error.outcomeUnknown && !error.isNetwork)
+    #expect(try database.count("c", ["n": 1]) == 1)
+  }
+
   @Test func errorsOfCommandsAreThrown() throws {
     let database = try Database()
     let unknown = try #require(
