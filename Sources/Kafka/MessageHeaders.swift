@@ -5,17 +5,21 @@ import CRdKafka
   // Unchecked: the list is written in init only; copying it reads it.
   private let list: OpaquePointer
 
-  /// Headers in the order given; names may repeat.
-  package init(_ pairs: [(String, [UInt8])]) {
+  /// Headers in the order given; names may repeat, and a value may be absent, which is not an empty one.
+  package init(_ pairs: [(String, [UInt8]?)]) {
     unsafe list = rd_kafka_headers_new(pairs.count)
     for (name, value) in pairs {
       var name = name
       name.withUTF8 { name in
-        unsafe value.withUnsafeBytes { value in
-          // An address that is not null: a header without one has no value rather than an empty one.
-          let start = unsafe value.baseAddress ?? Bytes.empty
-          unsafe name.withMemoryRebound(to: CChar.self) { name in
-            _ = unsafe rd_kafka_header_add(list, name.baseAddress ?? Bytes.emptyName, name.count, start, value.count)
+        unsafe name.withMemoryRebound(to: CChar.self) { name in
+          let start = unsafe name.baseAddress ?? Bytes.emptyName
+          guard let value else {
+            _ = unsafe rd_kafka_header_add(list, start, name.count, nil, 0)
+            return
+          }
+          unsafe value.withUnsafeBytes { value in
+            // An address that is not null: a header without one has no value rather than an empty one.
+            _ = unsafe rd_kafka_header_add(list, start, name.count, value.baseAddress ?? Bytes.empty, value.count)
           }
         }
       }

@@ -11,10 +11,15 @@ package struct ReadingDecoder: Sendable {
     /// From an MQTT topic, say; a member of the same name must then agree. Absent when empty.
     package var device = UnsafeRawBufferPointer(start: nil, count: 0)
     package var sensor = UnsafeRawBufferPointer(start: nil, count: 0)
-    /// The time of arrival: that of a reading without one, and the one that bounds are checked against.
+    /// What the bounds of a reading's time are checked against, in milliseconds.
     package var now: Int64
+    /// The time of a reading that has none.
+    package var arrival: Int64
 
-    package init(now: Int64) { self.now = now }
+    package init(now: Int64, arrival: Int64? = nil) {
+      self.now = now
+      self.arrival = arrival ?? now
+    }
   }
 
   private let unknownMembers: UnknownMembers
@@ -91,7 +96,7 @@ package struct ReadingDecoder: Sendable {
   private func decodeObject(
     _ object: JSONValue, _ implied: Implied, _ batch: ReadingBatch
   ) throws(ReadingError) -> Int {
-    var reading = Reading(device: .none, sensor: .none, value: .boolean(false), ts: implied.now)
+    var reading = Reading(device: .none, sensor: .none, value: .boolean(false), ts: implied.arrival)
     var seen = Seen()
     var unknown = 0
     for member in object.members {
@@ -123,7 +128,7 @@ package struct ReadingDecoder: Sendable {
   private func decodeSensors(
     _ object: JSONValue, _ implied: Implied, _ batch: ReadingBatch
   ) throws(ReadingError) {
-    var common = Reading(device: .none, sensor: .none, value: .boolean(false), ts: implied.now)
+    var common = Reading(device: .none, sensor: .none, value: .boolean(false), ts: implied.arrival)
     var seen = Seen()
     for member in object.members {
       switch Self.field(member) {

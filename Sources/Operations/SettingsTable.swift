@@ -1,0 +1,165 @@
+// The one table of settings: names, defaults, limits and meanings. Help and README are made from it.
+
+private let everyone = Set(Role.allCases)
+private let kafkaClients: Set<Role> = [.ingest, .bridge, .sink, .dev, .setup, .check]
+private let producers: Set<Role> = [.ingest, .bridge, .sink, .dev, .check]
+private let databaseClients: Set<Role> = [.sink, .dev, .setup, .check]
+private let sinks: Set<Role> = [.sink, .dev, .check]
+private let bridges: Set<Role> = [.bridge, .dev, .check]
+private let ingests: Set<Role> = [.ingest, .dev, .check]
+private let services: Set<Role> = [.ingest, .bridge, .sink, .dev, .check]
+
+extension Setting {
+  /// All settings, in the order in which help lists them.
+  package static let all: [Setting] = [
+    kafkaBrokers, kafkaTopic, kafkaDeadLetterTopic, kafkaConfig, kafkaGroup, kafkaPartitions, kafkaReplication,
+    kafkaDeliveryTimeout, kafkaLinger, kafkaQueueMessages, kafkaQueueBytes,
+    mongodbURI, mongodbDatabase, mongodbLayout, mongodbTimeout,
+    retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
+    mqttURL, mqttClientID, mqttKeepAlive, mqttShare,
+    httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
+    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, keysFile, tlsCertificate, tlsKey,
+    managementListen, logLevel, logFormat, shutdownTimeout, config,
+  ]
+
+  // MARK: Kafka
+
+  package static let kafkaBrokers = Setting(
+    "SLUICE_KAFKA_BROKERS", .brokers, .text("127.0.0.1:9092"), roles: kafkaClients,
+    "Kafka brokers to begin with; they name the others.")
+  package static let kafkaTopic = Setting(
+    "SLUICE_KAFKA_TOPIC", .topic, .text("sensor-data"), roles: kafkaClients, "Topic of the readings.")
+  package static let kafkaDeadLetterTopic = Setting(
+    "SLUICE_KAFKA_DEAD_LETTER_TOPIC", .topic, .derived(from: "SLUICE_KAFKA_TOPIC", suffix: ".dlq"),
+    roles: [.bridge, .sink, .dev, .setup, .check], "Topic of the messages that cannot be stored.")
+  package static let kafkaConfig = Setting(
+    "SLUICE_KAFKA_CONFIG", .keyValues, .text(""), roles: kafkaClients, secret: true,
+    "Properties of librdkafka, such as security.protocol=sasl_ssl;sasl.username=…")
+  package static let kafkaGroup = Setting(
+    "SLUICE_KAFKA_GROUP", .text(maximum: 255), .text("sluice-sink"), roles: sinks,
+    "Consumer group; all sinks of one database share it.")
+  package static let kafkaPartitions = Setting(
+    "SLUICE_KAFKA_PARTITIONS", .integer(1...10_000), .text("4"), roles: [.setup, .dev, .check],
+    "Partitions of a topic when it is created; no more sinks than that can work at once.")
+  package static let kafkaReplication = Setting(
+    "SLUICE_KAFKA_REPLICATION", .integer(1...100), .text("1"), roles: [.setup, .dev, .check],
+    "Copies of each partition when a topic is created; 3 survives the loss of a broker.")
+  package static let kafkaDeliveryTimeout = Setting(
+    "SLUICE_KAFKA_DELIVERY_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("10s"),
+    roles: producers, "How long Kafka may take to acknowledge a message before its sender is told to repeat it.")
+  package static let kafkaLinger = Setting(
+    "SLUICE_KAFKA_LINGER", .duration(.zero ... .seconds(60)), .text("2ms"), roles: producers,
+    "How long a message may wait for others to be sent with it.")
+  package static let kafkaQueueMessages = Setting(
+    "SLUICE_KAFKA_QUEUE_MESSAGES", .integer(1...10_000_000), .text("100000"), roles: producers,
+    "Messages that may wait for Kafka; further ones are refused.")
+  package static let kafkaQueueBytes = Setting(
+    "SLUICE_KAFKA_QUEUE_BYTES", .bytes(1 << 20...1 << 40), .text("64MiB"), roles: producers,
+    "Bytes of messages that may wait for Kafka; further ones are refused.")
+
+  // MARK: MongoDB
+
+  package static let mongodbURI = Setting(
+    "SLUICE_MONGODB_URI", .uri(["mongodb", "mongodb+srv"]), .text("mongodb://127.0.0.1:27017"),
+    roles: databaseClients, secret: true, "MongoDB's connection string, with its user and password.")
+  package static let mongodbDatabase = Setting(
+    "SLUICE_MONGODB_DATABASE", .text(forbidden: "/\\. \"$*<>:|?", maximum: 63), .text("sluice"),
+    roles: databaseClients, "Database of the readings.")
+  package static let mongodbLayout = Setting(
+    "SLUICE_MONGODB_LAYOUT", .oneOf(["timeseries", "documents"]), .text("timeseries"), roles: databaseClients,
+    "A time-series collection, or a plain one for servers without and for deletes and updates.")
+  package static let mongodbTimeout = Setting(
+    "SLUICE_MONGODB_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("10s"),
+    roles: databaseClients, "How long the database may take to answer.")
+
+  // MARK: Readings
+
+  package static let retention = Setting(
+    "SLUICE_RETENTION", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("90d"),
+    roles: [.ingest, .bridge, .sink, .dev, .setup, .check],
+    "How long readings are kept, from the time they were measured; older ones are refused.")
+  package static let futureTolerance = Setting(
+    "SLUICE_FUTURE_TOLERANCE", .duration(.zero ... .seconds(365 * 86_400)), .text("5m"), roles: services,
+    "How far ahead of this machine's clock a reading may be.")
+  package static let deduplicationWindow = Setting(
+    "SLUICE_DEDUPLICATION_WINDOW", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("24h"),
+    roles: databaseClients, "How long a sender's id or Idempotency-Key is remembered.")
+  package static let batchReadings = Setting(
+    "SLUICE_BATCH_READINGS", .integer(1...100_000), .text("5000"), roles: sinks,
+    "Readings that are written to MongoDB at once, at most.")
+  package static let batchDelay = Setting(
+    "SLUICE_BATCH_DELAY", .duration(.zero ... .seconds(60)), .text("100ms"), roles: sinks,
+    "How long a reading waits for a batch to fill, at most.")
+
+  // MARK: MQTT
+
+  package static let mqttURL = Setting(
+    "SLUICE_MQTT_URL", .uri(["mqtt", "mqtts"]), .text("mqtt://127.0.0.1:1883"),
+    roles: [.bridge, .dev, .check, .simulate], secret: true,
+    "MQTT broker, with user and password where it wants them: mqtt://user:password@host:1883, mqtts:// for TLS.")
+  package static let mqttClientID = Setting(
+    "SLUICE_MQTT_CLIENT_ID", .text(maximum: 65_535), .text("sluice-bridge"), roles: bridges,
+    "Client id, another for each bridge and always the same: the broker keeps its messages under it.")
+  package static let mqttKeepAlive = Setting(
+    "SLUICE_MQTT_KEEP_ALIVE", .duration(.seconds(5) ... .seconds(65_535)), .text("60s"), roles: bridges,
+    "Silence after which broker and bridge take each other for gone.")
+  package static let mqttShare = Setting(
+    "SLUICE_MQTT_SHARE", .text(forbidden: "/+#", maximum: 1_024, mayBeEmpty: true), .text("sluice"), roles: bridges,
+    "Group of the shared subscription that bridges split; empty: each bridge gets everything.")
+
+  // MARK: HTTP
+
+  package static let httpListen = Setting(
+    "SLUICE_HTTP_LISTEN", .listen, .text("127.0.0.1:8080"), roles: ingests, "Where readings are taken.")
+  package static let httpThreads = Setting(
+    "SLUICE_HTTP_THREADS", .integer(1...256), .text("1"), roles: ingests, "Threads that serve HTTP.")
+  package static let httpConnections = Setting(
+    "SLUICE_HTTP_CONNECTIONS", .integer(1...1_000_000), .text("10000"), roles: ingests,
+    "Connections at once.")
+  package static let httpConnectionsPerAddress = Setting(
+    "SLUICE_HTTP_CONNECTIONS_PER_ADDRESS", .integer(0...1_000_000), .text("0"), roles: ingests,
+    "Connections at once from one address; 0: no limit.")
+  package static let httpBodyLimit = Setting(
+    "SLUICE_HTTP_BODY_LIMIT", .bytes(1 << 10...1 << 30), .text("8MiB"), roles: ingests,
+    "Largest body of a request, also after it was decompressed.")
+  package static let httpReadingsLimit = Setting(
+    "SLUICE_HTTP_READINGS_LIMIT", .integer(1...1_000_000), .text("10000"), roles: ingests,
+    "Readings in one request.")
+  package static let httpBodyTimeout = Setting(
+    "SLUICE_HTTP_BODY_TIMEOUT", .duration(.seconds(1) ... .seconds(3_600)), .text("30s"), roles: ingests,
+    "How long a client may take to send a request.")
+  package static let httpIdleTimeout = Setting(
+    "SLUICE_HTTP_IDLE_TIMEOUT", .duration(.seconds(1) ... .seconds(86_400)), .text("60s"), roles: ingests,
+    "How long a connection may be silent.")
+  package static let httpMemoryLimit = Setting(
+    "SLUICE_HTTP_MEMORY_LIMIT", .bytes(1 << 20...1 << 40), .text("256MiB"), roles: ingests,
+    "Bytes of bodies held at once; further requests are told to come later.")
+  package static let keysFile = Setting(
+    "SLUICE_KEYS_FILE", .path, .text(""), roles: ingests,
+    "File of the keys that may write; empty: everybody may.")
+  package static let tlsCertificate = Setting(
+    "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
+    "PEM file of the certificate and its chain; empty: HTTP without TLS.")
+  package static let tlsKey = Setting(
+    "SLUICE_TLS_KEY", .path, .text(""), roles: ingests, "PEM file of the certificate's private key.")
+
+  // MARK: The process
+
+  package static let managementListen = Setting(
+    "SLUICE_MANAGEMENT_LISTEN", .listen,
+    .byRole([.bridge: "127.0.0.1:9091", .sink: "127.0.0.1:9095"], otherwise: "127.0.0.1:9090"), roles: services,
+    "Where /healthz, /readyz and /metrics are.")
+  package static let logLevel = Setting(
+    "SLUICE_LOG_LEVEL", .oneOf(Log.Level.allCases.map(\.rawValue)), .text("info"), roles: everyone,
+    "Events below this level are not written.")
+  package static let logFormat = Setting(
+    "SLUICE_LOG_FORMAT", .oneOf(Log.Format.allCases.map(\.rawValue)), .text("text"), roles: everyone,
+    "Lines to read, or one JSON object a line.")
+  package static let shutdownTimeout = Setting(
+    "SLUICE_SHUTDOWN_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("20s"),
+    roles: [.ingest, .bridge, .sink, .dev, .check, .simulate],
+    "How long the process may take to finish its work when it is told to stop.")
+  package static let config = Setting(
+    "SLUICE_CONFIG", .path, .text(""), roles: everyone,
+    "File of lines NAME=value, as systemd's EnvironmentFile; environment and flags go before it.")
+}
