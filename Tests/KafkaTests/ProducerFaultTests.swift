@@ -156,4 +156,32 @@ import Testing
     let marks = try reader.watermarks(of: TopicPartition(topic: "readings", partition: 0), timeout: .seconds(10))
     #expect(marks == (0, 500))
   }
+
+  @Test(.enabled(if: KafkaServer.isAvailable)) func frozenBrokerDoesNotHoldUpTheEnd() throws {
+    let server = try KafkaServer()
+    defer { try? server.stop() }
+    let name = "readings"
+    let admin = try Admin(configuration(server.bootstrapServers))
+    _ = try admin.createTopic(name, partitions: 1, replication: 1, timeout: .seconds(30))
+    try fill(server.bootstrapServers, name, 0..<1)
+    let member = try Member(configuration(server.bootstrapServers), topic: name, commits: false)
+    try eventually("read") { member.count == 1 }
+    let recorder = Recorder()
+    try withProducer(configuration(server.bootstrapServers)) { producer in
+      let topic = try producer.topic(name)
+      try producer.send(topic, value: "0", to: recorder, index: 0)
+      try eventually("first") { recorder.count == 1 }
+      try server.pause()
+      for index in 1...10 { try producer.send(topic, value: "\(index)", to: recorder, index: index) }
+      #expect(producer.close(timeout: .milliseconds(500)) == 10)
+    }
+    #expect(recorder.indices == Array(0...10))
+    // They were sent, and nobody knows.
+    #expect(recorder.failed.map(\.error?.code) == Array(repeating: .purgedInFlight, count: 10))
+    #expect(recorder.failed.allSatisfy { $0.mayBeStored })
+    member.leave()
+    #expect(member.calls == ["assigned 1", "revoked 1"])
+    admin.close()
+    try server.resume()
+  }
 }

@@ -81,7 +81,7 @@ final class Worker: Sendable {
 
 /// Lends a producer that a thread serves.
 func withProducer(
-  _ configuration: KafkaConfiguration, observer: (any ClientObserver)? = nil, groups: Recorder? = nil,
+  _ configuration: KafkaConfiguration, observer: (any ClientObserver)? = nil,
   _ body: (Producer) throws -> Void
 ) throws {
   let producer = try Producer(configuration, observer: observer)
