@@ -43,11 +43,12 @@ let package = Package(
       linkerSettings: [.linkedLibrary("simdjson")]),
 
     // Model
-    module("Readings", ["JSON"]),
+    module("Timestamps"),
+    module("Readings", ["JSON", "Timestamps"]),
     module("Dialects", ["Readings", "JSON"]),
 
     // Operations
-    module("Operations"),
+    module("Operations", ["Timestamps"]),
 
     // Wrappers, one per C library
     module("JSON", ["CSimdJSON"], settings: wrapper),
@@ -58,16 +59,19 @@ let package = Package(
     module("MongoDB", ["CMongoC"], settings: wrapper),
     module("MQTT", ["CMosquitto"], settings: wrapper),
 
+    // What the pipelines share: readings and dead letters into Kafka
+    module("Publishing", ["Readings", "Timestamps", "Kafka", "Operations"]),
+
     // Pipelines
-    module("Ingest", ["Readings", "Dialects", "Compression", "HTTP", "Kafka", "Operations"]),
-    module("Bridge", ["Readings", "Dialects", "MQTT", "Kafka", "Operations"]),
-    module("Sink", ["Readings", "Kafka", "MongoDB", "Operations"]),
+    module("Ingest", ["Readings", "Dialects", "JSON", "Compression", "HTTP", "Kafka", "Publishing", "Operations"]),
+    module("Bridge", ["Readings", "Dialects", "JSON", "MQTT", "Kafka", "Publishing", "Operations"]),
+    module("Sink", ["Readings", "JSON", "Kafka", "MongoDB", "Publishing", "Operations"]),
 
     // Executable
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Dialects", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Ingest", "Bridge",
+        "Readings", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "Ingest", "Bridge",
         "Sink",
       ],
       swiftSettings: strict),
@@ -75,6 +79,7 @@ let package = Package(
     // Tests
     .target(name: "TestServers", dependencies: ["Operations"], path: "Tests/TestServers", swiftSettings: strict),
     tests("JSON", ["JSON"]),
+    tests("Timestamps", ["Timestamps"]),
     tests("Readings", ["Readings", "JSON"]),
     tests("Dialects", ["Dialects", "Readings"]),
     tests("Operations", ["Operations"]),
@@ -84,9 +89,10 @@ let package = Package(
     tests("Kafka", ["Kafka", "TestServers"]),
     tests("MongoDB", ["MongoDB", "TestServers"]),
     tests("MQTT", ["MQTT", "TestServers"]),
-    tests("Ingest", ["Ingest", "Readings", "HTTP", "HTTPClient", "Kafka", "Operations", "Compression", "TestServers"]),
-    tests("Bridge", ["Bridge", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
-    tests("Sink", ["Sink", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
+    tests("Publishing", ["Publishing", "Readings", "Kafka", "Operations", "TestServers"]),
+    tests("Ingest", ["Ingest", "Publishing", "Readings", "HTTP", "HTTPClient", "Kafka", "Operations", "Compression", "TestServers"]),
+    tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
+    tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
     tests("EndToEnd", ["HTTPClient", "Kafka", "MongoDB", "MQTT", "Operations", "TestServers"]),
   ],
   swiftLanguageModes: [.v6],

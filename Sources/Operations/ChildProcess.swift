@@ -109,7 +109,7 @@ package final class ChildProcess: Sendable {
     var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     var envp: [UnsafeMutablePointer<CChar>?] =
       environment.map { $0.map { strdup("\($0.key)=\($0.value)") } + [nil] } ?? []
-    defer { (argv + envp).forEach { free($0) } }
+    defer { for word in argv + envp { free(word) } }
     var pid: pid_t = 0
     let code =
       environment == nil

@@ -1,2 +1,238 @@
 #pragma once
+#include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+// What Swift cannot import: the variadic calls, a callback with a va_list, and enums whose cases it renames.
+
+/// Where libmicrohttpd's messages go; `write` must be set before the daemon starts.
+struct sluice_http_log {
+  void *context;
+  void (*write)(void *context, const char *message);
+};
+
+struct sluice_http_settings {
+  bool tls;
+  unsigned threads;
+  unsigned connection_limit;
+  unsigned connections_per_address;  // 0: no limit
+  unsigned timeout_seconds;
+  size_t connection_memory;
+  const char *certificate;  // PEM
+  const char *key;          // PEM
+  struct sluice_http_log *log;
+  void *context;  // first argument of the callbacks below
+  /// 1: go on, 0: close the connection.
+  int (*handle)(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                const char *version, const char *data, size_t *size, void **request);
+  void (*completed)(void *context, struct MHD_Connection *connection, void **request, int how);
+  void (*connected)(void *context, struct MHD_Connection *connection, void **record, bool opened);
+};
+
+enum { SLUICE_HTTP_COMPLETED_OK = MHD_REQUEST_TERMINATED_COMPLETED_OK };
+
+static inline void sluice_http_write_log(void *log, const char *format, va_list arguments) {
+  struct sluice_http_log *to = (struct sluice_http_log *)log;
+  char message[512];
+  vsnprintf(message, sizeof message, format, arguments);
+  to->write(to->context, message);
+}
+
+static inline enum MHD_Result sluice_http_handle(void *settings, struct MHD_Connection *connection, const char *url,
+                                                 const char *method, const char *version, const char *data,
+                                                 size_t *size, void **request) {
+  struct sluice_http_settings *s = (struct sluice_http_settings *)settings;
+  return s->handle(s->context, connection, url, method, version, data, size, request) ? MHD_YES : MHD_NO;
+}
+
+static inline void sluice_http_completed(void *settings, struct MHD_Connection *connection, void **request,
+                                         enum MHD_RequestTerminationCode how) {
+  struct sluice_http_settings *s = (struct sluice_http_settings *)settings;
+  s->completed(s->context, connection, request, (int)how);
+}
+
+static inline void sluice_http_connected(void *settings, struct MHD_Connection *connection, void **record,
+                                         enum MHD_ConnectionNotificationCode what) {
+  struct sluice_http_settings *s = (struct sluice_http_settings *)settings;
+  s->connected(s->context, connection, record, what == MHD_CONNECTION_NOTIFY_STARTED);
+}
+
+/// Leaves what was escaped as it is: what is a separator and what is data is decided by the one who splits.
+static inline size_t sluice_http_keep_escapes(void *context, struct MHD_Connection *connection, char *text) {
+  (void)context;
+  (void)connection;
+  return strlen(text);
+}
+
+/// Starts a daemon without a listening socket (connections are handed to it); null, with a message in the log, on
+/// failure. `settings` must outlive the daemon.
+static inline struct MHD_Daemon *sluice_http_start(struct sluice_http_settings *settings) {
+  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET |
+                   MHD_USE_ERROR_LOG | (settings->tls ? MHD_USE_TLS : 0);
+  struct MHD_OptionItem options[12];
+  int n = 0;
+#define SLUICE_OPTION(name, number, pointer) \
+  options[n++] = (struct MHD_OptionItem){name, (intptr_t)(number), (void *)(pointer)}
+  SLUICE_OPTION(MHD_OPTION_CONNECTION_LIMIT, settings->connection_limit, NULL);
+  SLUICE_OPTION(MHD_OPTION_CONNECTION_TIMEOUT, settings->timeout_seconds, NULL);
+  SLUICE_OPTION(MHD_OPTION_CONNECTION_MEMORY_LIMIT, settings->connection_memory, NULL);
+  SLUICE_OPTION(MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL);
+  SLUICE_OPTION(MHD_OPTION_NOTIFY_COMPLETED, sluice_http_completed, settings);
+  SLUICE_OPTION(MHD_OPTION_NOTIFY_CONNECTION, sluice_http_connected, settings);
+  SLUICE_OPTION(MHD_OPTION_UNESCAPE_CALLBACK, sluice_http_keep_escapes, NULL);
+  if (settings->connections_per_address > 0)
+    SLUICE_OPTION(MHD_OPTION_PER_IP_CONNECTION_LIMIT, settings->connections_per_address, NULL);
+  if (settings->threads > 1) SLUICE_OPTION(MHD_OPTION_THREAD_POOL_SIZE, settings->threads, NULL);
+  if (settings->tls) {
+    SLUICE_OPTION(MHD_OPTION_HTTPS_MEM_CERT, 0, settings->certificate);
+    SLUICE_OPTION(MHD_OPTION_HTTPS_MEM_KEY, 0, settings->key);
+  }
+  SLUICE_OPTION(MHD_OPTION_END, 0, NULL);
+#undef SLUICE_OPTION
+  return MHD_start_daemon(flags, 0, NULL, NULL, sluice_http_handle, settings, MHD_OPTION_EXTERNAL_LOGGER,
+                          sluice_http_write_log, settings->log, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+}
+
+static inline void *sluice_http_record(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info ? info->socket_context : NULL;
+}
+
+static inline int sluice_http_socket(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  return info ? info->connect_fd : -1;
+}
+
+static inline const struct sockaddr *sluice_http_peer(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  return info ? info->client_addr : NULL;
+}
+
+/// What the header says about how the request is framed, in one walk over its fields.
+struct sluice_http_framing {
+  uint64_t content_length;
+  size_t header_bytes;
+  unsigned content_lengths;     // how many Content-Length fields
+  unsigned transfer_encodings;  // how many Transfer-Encoding fields
+  unsigned hosts;
+  bool chunked;    // the last Transfer-Encoding is exactly "chunked"
+  bool expects;    // Expect: 100-continue
+  bool malformed;  // a name that is no token (RFC 9110, 5.1), a control character in a value, a bad length
+};
+
+static inline bool sluice_http_same(const char *text, size_t size, const char *lower) {
+  for (size_t i = 0; i < size; i++) {
+    char c = text[i];
+    if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != lower[i]) return false;
+  }
+  return true;
+}
+
+/// RFC 9110, 5.6.2.
+static inline bool sluice_http_is_token(const char *text, size_t size) {
+  if (size == 0) return false;
+  for (size_t i = 0; i < size; i++) {
+    unsigned char c = (unsigned char)text[i];
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-') continue;
+    if (c == 0 || !strchr("!#$%&'*+.^_`|~", c)) return false;
+  }
+  return true;
+}
+
+static inline enum MHD_Result sluice_http_frame_field(void *framing, enum MHD_ValueKind kind, const char *name,
+                                                      size_t name_size, const char *value, size_t value_size) {
+  struct sluice_http_framing *f = (struct sluice_http_framing *)framing;
+  (void)kind;
+  if (!sluice_http_is_token(name, name_size)) f->malformed = true;
+  for (size_t i = 0; i < value_size; i++) {
+    unsigned char c = (unsigned char)value[i];
+    if ((c < 0x20 && c != '\t') || c == 0x7f) f->malformed = true;
+  }
+  if (name_size == 14 && sluice_http_same(name, 14, "content-length")) {
+    f->content_lengths++;
+    f->content_length = 0;
+    if (value_size == 0 || value_size > 18) f->malformed = true;
+    for (size_t i = 0; i < value_size && i < 18; i++) {
+      if (value[i] < '0' || value[i] > '9') f->malformed = true;
+      f->content_length = f->content_length * 10 + (uint64_t)(value[i] - '0');
+    }
+  } else if (name_size == 17 && sluice_http_same(name, 17, "transfer-encoding")) {
+    f->transfer_encodings++;
+    f->chunked = value_size == 7 && sluice_http_same(value, 7, "chunked");
+  } else if (name_size == 4 && sluice_http_same(name, 4, "host")) {
+    f->hosts++;
+  } else if (name_size == 6 && sluice_http_same(name, 6, "expect")) {
+    f->expects = value_size == 12 && sluice_http_same(value, 12, "100-continue");
+  }
+  return MHD_YES;
+}
+
+static inline struct sluice_http_framing sluice_http_frame(struct MHD_Connection *connection) {
+  struct sluice_http_framing framing = {0};
+  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, sluice_http_frame_field, &framing);
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  if (info) framing.header_bytes = info->header_size;
+  return framing;
+}
+
+/// False when the request has no such header field.
+static inline bool sluice_http_header(struct MHD_Connection *connection, const char *name, size_t size,
+                                      const char **value, size_t *value_size) {
+  return MHD_lookup_connection_value_n(connection, MHD_HEADER_KIND, name, size, value, value_size) == MHD_YES;
+}
+
+/// False when the query has no such name; `value` stays null for a name without "=".
+static inline bool sluice_http_query(struct MHD_Connection *connection, const char *name, size_t size,
+                                     const char **value, size_t *value_size) {
+  return MHD_lookup_connection_value_n(connection, MHD_GET_ARGUMENT_KIND, name, size, value, value_size) == MHD_YES;
+}
+
+static inline struct MHD_Response *sluice_http_response(const void *body, size_t size, bool constant) {
+  return MHD_create_response_from_buffer(size, (void *)body, constant ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_COPY);
+}
+
+static inline bool sluice_http_add_header(struct MHD_Response *response, const char *name, const char *value) {
+  return MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+static inline bool sluice_http_queue(struct MHD_Connection *connection, unsigned status, struct MHD_Response *response) {
+  return MHD_queue_response(connection, status, response) == MHD_YES;
+}
+
+/// Hands a connected socket to the daemon, which closes it also on failure.
+static inline bool sluice_http_adopt(struct MHD_Daemon *daemon, int socket, const void *address, unsigned size) {
+  return MHD_add_connection(daemon, socket, (const struct sockaddr *)address, size) == MHD_YES;
+}
+
+// Declared by the C library for GNU sources only.
+int accept4(int, struct sockaddr *, socklen_t *, int);
+int pthread_setname_np(pthread_t, const char *);
+
+static inline int sluice_http_listener(int family) {
+  return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+static inline int sluice_http_accept(int listener, struct sockaddr_storage *address, socklen_t *size) {
+  *size = sizeof *address;
+  return accept4(listener, (struct sockaddr *)address, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static inline int sluice_http_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+/// How many bytes went out without waiting; -1 on failure.
+static inline ssize_t sluice_http_send(int socket, const void *bytes, size_t size) {
+  return send(socket, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static inline ssize_t sluice_http_receive(int socket, void *bytes, size_t size) {
+  return recv(socket, bytes, size, MSG_DONTWAIT);
+}

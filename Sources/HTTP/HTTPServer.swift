@@ -1,0 +1,110 @@
+import CMicroHTTPD
+import Dispatch
+import Glibc
+import Synchronization
+
+/// An HTTP/1.1 server, with or without TLS. It serves from its creation until `stop`.
+package final class HTTPServer: Sendable {
+  /// The port that it listens on, also when the system chose it.
+  package let port: UInt16
+
+  private let core: ServerCore
+  private let running: Mutex<Running?>
+  private let quiesced = DispatchSemaphore(value: 0)
+  /// One stop at a time; a second one waits for the first.
+  private let stopping = DispatchSemaphore(value: 1)
+
+  /// What ends with the server.
+  @safe private struct Running: ~Copyable, @unchecked Sendable {
+    // Sendable: the daemon's own functions lock, and only `stop` ends it, once.
+    let daemon: OpaquePointer
+    let library: LibrarySettings
+    let thread: JoinableThread
+  }
+
+  /// Starts to serve.
+  ///
+  /// - Throws: `HTTPServerError`, which names the address or the file that is to blame.
+  package init(_ configuration: Configuration, handler: any RequestHandler) throws(HTTPServerError) {
+    let library = try LibrarySettings(configuration)
+    let core = try ServerCore(configuration, handler: handler)
+    let listener = try ListenSocket(configuration.listen, backlog: Int32(clamping: configuration.backlog))
+    port = listener.port
+    self.core = core
+    let daemon = try unsafe library.start(core)
+    let quiesced = quiesced
+    // Handed to the one thread that runs the closure, once.
+    nonisolated(unsafe) let threadsDaemon = unsafe daemon
+    let handedOver = Mutex<ListenSocket?>(listener)
+    let thread: JoinableThread
+    do {
+      thread = try JoinableThread(name: "\(configuration.name)-tend") {
+        guard let listener = handedOver.withLock({ $0.take() }) else { return }
+        unsafe core.tend(listener, daemon: threadsDaemon, quiesced: quiesced)
+      }
+    } catch {
+      unsafe MHD_stop_daemon(daemon)
+      throw error
+    }
+    running = Mutex(unsafe Running(daemon: daemon, library: library, thread: thread))
+  }
+
+  deinit { stop(timeout: .zero) }
+
+  /// Open connections.
+  package var connectionCount: Int { core.connectionCount.load(ordering: .relaxed) }
+
+  /// Requests between their head and the end of their answer.
+  package var requestsInProgress: Int { core.inProgress.load(ordering: .relaxed) }
+
+  /// Stops accepting connections; those that are open are served, and each is closed after its next answer. When this
+  /// returns the port is free.
+  package func quiesce() {
+    stopping.wait()
+    defer { stopping.signal() }
+    quiesceOnce()
+  }
+
+  /// Stops: no new connections, then at most `timeout` for the requests in progress, then 503 for those that are still
+  /// suspended and an end to the others. Nothing is called any more when this returns. Again: does nothing.
+  ///
+  /// Must not be called on the server's own threads.
+  package func stop(timeout: Duration) {
+    stopping.wait()
+    defer { stopping.signal() }
+    quiesceOnce()
+    guard let running = running.withLock({ $0.take() }) else { return }
+
+    wait(until: timeout) { core.inProgress.load(ordering: .sequentiallyConsistent) == 0 }
+    core.enter(.forcing)
+    // The library aborts when it is stopped with a suspended connection, so there is no limit to this one; every
+    // request is answered here, and none can be suspended any more.
+    while core.isAnythingSuspended {
+      core.answerSuspended()
+      _ = core.changed.wait(timeout: .now() + .milliseconds(10))
+    }
+    // What was just answered is on its way out; a body that is still coming in is not worth the wait.
+    wait(until: min(timeout, .milliseconds(200))) { core.inProgress.load(ordering: .sequentiallyConsistent) == 0 }
+
+    core.errands.withLock { $0.isOver = true }
+    core.wakeup.signal()
+    let daemon = unsafe running.daemon
+    running.thread.join()
+    unsafe MHD_stop_daemon(daemon)
+  }
+}
+
+extension HTTPServer {
+  private func quiesceOnce() {
+    guard core.stage == .running else { return }
+    core.enter(.quiesced)
+    core.errands.withLock { $0.isQuiesced = true }
+    core.wakeup.signal()
+    quiesced.wait()
+  }
+
+  private func wait(until timeout: Duration, _ condition: () -> Bool) {
+    let deadline = DispatchTime.now() + .milliseconds(Int(clamping: timeout.wholeMilliseconds))
+    while !condition(), core.changed.wait(timeout: deadline) == .success {}
+  }
+}

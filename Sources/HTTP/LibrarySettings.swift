@@ -1,0 +1,93 @@
+import CMicroHTTPD
+import Glibc
+
+/// What the library points to for as long as a daemon runs.
+@safe final class LibrarySettings {
+  private let settings: UnsafeMutablePointer<sluice_http_settings>
+  private let sink: UnsafeMutablePointer<sluice_http_log>
+  private let log: ServerLog
+  private let tls: HTTPServer.TLSFiles?
+  private var core: ServerCore?
+
+  /// Reads the TLS files.
+  init(_ configuration: HTTPServer.Configuration) throws(HTTPServerError) {
+    let certificate = try configuration.tls.map { files throws(HTTPServerError) in
+      try LibrarySettings.read(files.certificate, "certificate")
+    }
+    let key = try configuration.tls.map { files throws(HTTPServerError) in try LibrarySettings.read(files.key, "key") }
+    tls = configuration.tls
+    log = ServerLog(configuration.log)
+    unsafe sink = .allocate(capacity: 1)
+    unsafe sink.initialize(
+      to: sluice_http_log(context: Unmanaged.passUnretained(log).toOpaque(), write: Callbacks.log))
+    unsafe settings = .allocate(capacity: 1)
+    unsafe settings.initialize(to: sluice_http_settings())
+    unsafe settings.pointee.tls = tls != nil
+    unsafe settings.pointee.threads = UInt32(clamping: max(1, configuration.threads))
+    // Those that were accepted before the count reached the limit are not cut off.
+    unsafe settings.pointee.connection_limit = UInt32(clamping: max(1, configuration.connectionLimit) + 1024)
+    unsafe settings.pointee.connections_per_address = UInt32(clamping: max(0, configuration.perAddressLimit ?? 0))
+    // Only for clients that do not read their answers: the tending thread is stricter about the rest.
+    let slowest = max(configuration.idleTimeout, configuration.bodyTimeout).wholeMilliseconds
+    unsafe settings.pointee.timeout_seconds = UInt32(clamping: slowest / 1000 + 2)
+    unsafe settings.pointee.connection_memory = max(4096, configuration.connectionMemory)
+    unsafe settings.pointee.certificate = LibrarySettings.copy(certificate)
+    unsafe settings.pointee.key = LibrarySettings.copy(key)
+    unsafe settings.pointee.log = unsafe sink
+    unsafe settings.pointee.handle = Callbacks.handle
+    unsafe settings.pointee.completed = Callbacks.completed
+    unsafe settings.pointee.connected = Callbacks.connected
+  }
+
+  deinit {
+    unsafe free(UnsafeMutableRawPointer(mutating: settings.pointee.certificate))
+    unsafe free(UnsafeMutableRawPointer(mutating: settings.pointee.key))
+    unsafe settings.deallocate()
+    unsafe sink.deallocate()
+  }
+
+  /// Starts a daemon, which must be stopped before this goes.
+  func start(_ core: ServerCore) throws(HTTPServerError) -> OpaquePointer {
+    self.core = core
+    unsafe settings.pointee.context = Unmanaged.passUnretained(core).toOpaque()
+    let daemon = unsafe sluice_http_start(settings)
+    let messages = log.stopKeeping()
+    if let daemon = unsafe daemon {
+      for message in messages { log.write(message) }
+      return unsafe daemon
+    }
+    let reason = messages.isEmpty ? "no reason given" : messages.joined(separator: "; ")
+    if let tls {
+      throw HTTPServerError(
+        .badCertificate, "cannot serve TLS with the certificate \(tls.certificate) and the key \(tls.key): \(reason)")
+    }
+    throw HTTPServerError(.startFailed, "cannot start the HTTP server: \(reason)")
+  }
+
+  /// Bytes of a PEM file, ended by a zero.
+  private static func read(_ path: String, _ what: String) throws(HTTPServerError) -> [UInt8] {
+    func failure(_ reason: String) -> HTTPServerError {
+      HTTPServerError(.badCertificate, "cannot read the TLS \(what) \(path): \(reason)")
+    }
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure(unsafe String(cString: strerror(errno))) }
+    defer { close(descriptor) }
+    var content: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 65_536)
+    while content.count <= 1 << 20 {
+      let count = unsafe Glibc.read(descriptor, &piece, piece.count)
+      if count == 0 { return content + [0] }
+      guard count > 0 else { throw failure(unsafe String(cString: strerror(errno))) }
+      content += piece[..<count]
+    }
+    throw failure("it is larger than a megabyte")
+  }
+
+  private static func copy(_ text: [UInt8]?) -> UnsafePointer<CChar>? {
+    guard let text else { return nil }
+    return unsafe text.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return nil }
+      return unsafe UnsafePointer(strdup(start.assumingMemoryBound(to: CChar.self)))
+    }
+  }
+}

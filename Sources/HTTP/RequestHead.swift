@@ -1,0 +1,122 @@
+import CMicroHTTPD
+import Glibc
+
+/// The head of a request: valid only during `RequestHandler.begin`, which is why it cannot be copied.
+package struct RequestHead: ~Copyable {
+  @safe private enum Source {
+    case connection(OpaquePointer)
+    case fields(headers: [(String, String)], query: [(String, String)], peer: String)
+  }
+
+  package let method: Method
+  /// The path as the client wrote it, percent-escapes and all, without the query.
+  package let path: String
+  /// Nil without a `Content-Length`.
+  package let contentLength: Int64?
+  package let isChunked: Bool
+  /// Whether the client holds the body back until it is asked to go on.
+  package let expectsContinue: Bool
+  private let source: Source
+
+  /// False also for `Content-Length: 0`.
+  package var hasBody: Bool { isChunked || (contentLength ?? 0) > 0 }
+
+  init(
+    method: Method, path: String, contentLength: Int64?, isChunked: Bool, expectsContinue: Bool,
+    connection: OpaquePointer
+  ) {
+    self.method = method
+    self.path = path
+    self.contentLength = contentLength
+    self.isChunked = isChunked
+    self.expectsContinue = expectsContinue
+    unsafe source = .connection(connection)
+  }
+
+  /// A head that came over no socket, for driving routes directly.
+  package init(
+    method: Method, path: String, headers: [(String, String)] = [], query: [(String, String)] = [],
+    contentLength: Int64? = nil, isChunked: Bool = false, peer: String = "127.0.0.1"
+  ) {
+    self.method = method
+    self.path = path
+    self.contentLength = contentLength
+    self.isChunked = isChunked
+    expectsContinue = false
+    unsafe source = .fields(headers: headers, query: query, peer: peer)
+  }
+
+  /// The value of the first header field of this name, whatever its case; without the blanks around it.
+  package func header(_ name: String) -> String? {
+    var name = name
+    return name.withUTF8 { unsafe find($0, sluice_http_header, in: headers) { unsafe string($0) } }
+  }
+
+  /// Lends the bytes of a header field's value, or nil without the field; for the paths on which a `String` costs too
+  /// much.
+  package func withHeader<Result>(_ name: StaticString, _ body: (UnsafeRawBufferPointer?) -> Result) -> Result {
+    name.withUTF8Buffer { name in
+      if let result = unsafe find(name, sluice_http_header, in: headers, { unsafe body($0) }) { return result }
+      return body(nil)
+    }
+  }
+
+  /// The value of the first query parameter of this name, decoded; "" for a name without a value, nil without the name.
+  package func query(_ name: String) -> String? {
+    var name = name
+    // The library has already made "+" into a blank.
+    return name.withUTF8 {
+      unsafe find($0, sluice_http_query, in: parameters) { unsafe PercentEncoding.decode($0) }
+    }
+  }
+
+  /// The client's numeric address, without the port.
+  package var peer: String {
+    switch source {
+    case .fields(_, _, let peer): return peer
+    case .connection(let connection):
+      guard let address = unsafe sluice_http_peer(connection) else { return "" }
+      return unsafe SocketAddress.text(of: address)
+    }
+  }
+
+  private var headers: [(String, String)] {
+    if case .fields(let headers, _, _) = source { return headers }
+    return []
+  }
+
+  private var parameters: [(String, String)] {
+    if case .fields(_, let query, _) = source { return query }
+    return []
+  }
+
+  private typealias Lookup = (
+    OpaquePointer, UnsafePointer<CChar>, Int, UnsafeMutablePointer<UnsafePointer<CChar>?>, UnsafeMutablePointer<Int>
+  ) -> Bool
+
+  private func find<Result>(
+    _ name: UnsafeBufferPointer<UInt8>, _ lookup: Lookup, in fields: [(String, String)],
+    _ use: (UnsafeRawBufferPointer) -> Result
+  ) -> Result? {
+    switch source {
+    case .connection(let connection):
+      var value: UnsafePointer<CChar>?
+      var size = 0
+      guard let start = unsafe UnsafeRawPointer(name.baseAddress)?.assumingMemoryBound(to: CChar.self),
+        unsafe lookup(connection, start, name.count, &value, &size)
+      else { return nil }
+      while size > 0, let value = unsafe value, unsafe value[size - 1] == 0x20 || value[size - 1] == 0x09 { size -= 1 }
+      return unsafe use(UnsafeRawBufferPointer(start: value, count: size))
+    case .fields:
+      for (key, text) in fields where unsafe key.utf8.elementsEqual(name, by: { lowercase($0) == lowercase($1) }) {
+        var text = text
+        return text.withUTF8 { unsafe use(UnsafeRawBufferPointer($0)) }
+      }
+      return nil
+    }
+  }
+
+  private func string(_ bytes: UnsafeRawBufferPointer) -> String { unsafe String(decoding: bytes, as: UTF8.self) }
+
+  private func lowercase(_ byte: UInt8) -> UInt8 { (65...90).contains(byte) ? byte + 32 : byte }
+}

@@ -1,0 +1,71 @@
+/// An answer: a status, header fields, and a body.
+///
+/// `Date`, `Content-Length` and `Connection` are added when it is sent. A field that HTTP does not allow (a line break in
+/// its value, a name that is no token, `Content-Length`) is left out.
+package struct Response: Sendable {
+  /// The bytes behind the header.
+  package enum Body: Sendable {
+    case bytes([UInt8])
+    case constant(StaticString)
+    case none
+  }
+
+  /// 200 to 599.
+  package let status: Int
+  package let headers: [(String, String)]
+  package let body: Body
+  /// What the library needs to send it, if that was made beforehand.
+  let made: PreparedResponse?
+
+  package init(status: Int, headers: [(String, String)] = [], body: Body = .none) {
+    self.init(status: status, headers: headers, body: body, made: nil)
+  }
+
+  private init(status: Int, headers: [(String, String)], body: Body, made: PreparedResponse?) {
+    self.status = (200...599).contains(status) ? status : 500
+    self.headers = headers
+    self.body = body
+    self.made = made
+  }
+
+  /// With `Content-Type: application/json`.
+  package static func json(_ status: Int, _ body: [UInt8], headers: [(String, String)] = []) -> Response {
+    Response(status: status, headers: [("Content-Type", "application/json")] + headers, body: .bytes(body))
+  }
+
+  /// `{"error":{"code":"…","message":"…"}}`, the form that every refusal has.
+  package static func error(
+    _ status: Int, code: String, message: String, headers: [(String, String)] = []
+  ) -> Response {
+    let text = "{\"error\":{\"code\":\"\(escaped(code))\",\"message\":\"\(escaped(message))\"}}"
+    return .json(status, Array(text.utf8), headers: headers)
+  }
+
+  /// The same answer, made once so that sending it again and again costs no allocation.
+  package func prepared() -> Response {
+    Response(status: status, headers: headers, body: body, made: made ?? PreparedResponse(self))
+  }
+
+  /// The same answer with one more header field; not prepared.
+  package func adding(_ name: String, _ value: String) -> Response {
+    Response(status: status, headers: headers + [(name, value)], body: body)
+  }
+
+  private static func escaped(_ text: String) -> String {
+    var result = ""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": result += "\\\""
+      case "\\": result += "\\\\"
+      case "\n": result += "\\n"
+      case "\r": result += "\\r"
+      case "\t": result += "\\t"
+      case _ where scalar.value < 0x20:
+        let digits = String(scalar.value, radix: 16)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,165 @@
+import CMicroHTTPD
+import Dispatch
+import Glibc
+import Synchronization
+
+/// What other threads want from the tending thread.
+struct Errands: Sendable {
+  /// A socket that is kept until the client has read the last answer.
+  struct Lingering: Sendable {
+    let descriptor: Int32
+    /// False for one whose reading side was shut, which is always readable.
+    let drains: Bool
+    var until: Int64 = 0
+  }
+
+  /// More than these are closed at once.
+  static let lingeringLimit = 256
+
+  var lingering: [Lingering] = []
+  var isQuiesced = false
+  var isOver = false
+}
+
+/// One thread accepts connections, ends those that are too slow, and lets answers arrive before sockets are closed.
+extension ServerCore {
+  /// Milliseconds that a client gets to read an answer that it did not wait for.
+  private static let lingerTime: Int64 = 2_000
+
+  func opened(_ descriptor: Int32) -> ConnectionRecord {
+    connectionCount.add(1, ordering: .sequentiallyConsistent)
+    let until = MonotonicClock.coarseMilliseconds + limits.idle
+    return connections.withLock { $0.add(descriptor: descriptor, idleUntil: until) }
+  }
+
+  /// The library closes the socket right after this.
+  func closed(_ record: ConnectionRecord) {
+    connections.withLock { $0.remove(record) }
+    let isExpired = record.deadline.isExpired
+    if record.lingers.load(ordering: .relaxed) {
+      linger(Errands.Lingering(descriptor: fcntl(record.descriptor, F_DUPFD_CLOEXEC, 0), drains: !isExpired))
+    }
+    if connectionCount.subtract(1, ordering: .sequentiallyConsistent).oldValue == limits.connections {
+      wakeup.signal()
+    }
+  }
+
+  private func linger(_ socket: Errands.Lingering) {
+    guard socket.descriptor >= 0 else { return }
+    let isTaken = errands.withLock { errands in
+      guard !errands.isOver, errands.lingering.count < Errands.lingeringLimit else { return false }
+      errands.lingering.append(socket)
+      return true
+    }
+    guard isTaken else {
+      close(socket.descriptor)
+      return
+    }
+    shutdown(socket.descriptor, Int32(SHUT_WR))
+    wakeup.signal()
+  }
+
+  /// The tending thread's work until `errands.isOver`.
+  func tend(_ listener: consuming ListenSocket, daemon: OpaquePointer, quiesced: DispatchSemaphore) {
+    var listener: ListenSocket? = listener
+    var lingering: [Errands.Lingering] = []
+    let tick = min(250, max(10, min(limits.idle, limits.body) / 8))
+    var nextSweep = MonotonicClock.coarseMilliseconds + tick
+    var pausedUntil: Int64 = 0
+    defer { for socket in lingering { close(socket.descriptor) } }
+    while true {
+      let now = MonotonicClock.coarseMilliseconds
+      let (new, isQuiesced, isOver) = errands.withLock { errands in
+        defer { errands.lingering = [] }
+        return (errands.lingering, errands.isQuiesced, errands.isOver)
+      }
+      lingering += new.map { .init(descriptor: $0.descriptor, drains: $0.drains, until: now + ServerCore.lingerTime) }
+      if isQuiesced, listener != nil {
+        listener = nil
+        quiesced.signal()
+      }
+      if isOver { return }
+
+      var polled = [pollfd(fd: wakeup.descriptor, events: Int16(POLLIN), revents: 0)]
+      let isFull = connectionCount.load(ordering: .sequentiallyConsistent) >= limits.connections
+      let accepts = listener != nil && !isFull && now >= pausedUntil
+      if accepts, let descriptor = listener?.descriptor {
+        polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+      }
+      let first = polled.count
+      for socket in lingering {
+        polled.append(pollfd(fd: socket.descriptor, events: socket.drains ? Int16(POLLIN) : 0, revents: 0))
+      }
+      _ = unsafe poll(&polled, nfds_t(polled.count), Int32(max(0, nextSweep - now)))
+
+      wakeup.clear()
+      if accepts, polled[1].revents != 0, let descriptor = listener?.descriptor, unsafe !accept(descriptor, daemon) {
+        // Out of descriptors or memory: what is open must go first.
+        pausedUntil = MonotonicClock.coarseMilliseconds + 100
+      }
+      let later = MonotonicClock.coarseMilliseconds
+      lingering = zip(lingering, polled[first...]).compactMap { socket, events in
+        if later < socket.until, ServerCore.isStillOpen(socket, events.revents) { return socket }
+        close(socket.descriptor)
+        return nil
+      }
+      if later >= nextSweep {
+        sweep(later)
+        nextSweep = later + tick
+      }
+    }
+  }
+
+  /// Accepts what is waiting, at most a round's worth. False when the system cannot give a descriptor.
+  private func accept(_ listener: Int32, _ daemon: OpaquePointer) -> Bool {
+    for _ in 0..<64 {
+      var storage = sockaddr_storage()
+      var size: socklen_t = 0
+      let descriptor = unsafe sluice_http_accept(listener, &storage, &size)
+      guard descriptor >= 0 else {
+        let code = errno
+        return code != EMFILE && code != ENFILE && code != ENOBUFS && code != ENOMEM
+      }
+      // On failure the library has closed the socket: the limit of its address is reached.
+      _ = unsafe sluice_http_adopt(daemon, descriptor, &storage, size)
+    }
+    return true
+  }
+
+  /// Ends connections whose time is over.
+  private func sweep(_ now: Int64) {
+    connections.withLock { table in
+      for record in table.records {
+        switch record.deadline.expire(ifBefore: now) {
+        case nil: break
+        case .head:
+          // There may be half a head, which deserves no answer.
+          shutdown(record.descriptor, Int32(SHUT_RDWR))
+        case .body where isTLS:
+          shutdown(record.descriptor, Int32(SHUT_RDWR))
+        case .body:
+          let exchange = record.exchange.withLock { $0 }
+          let answer = exchange?.answer ?? timeoutResponse
+          record.lingers.store(true, ordering: .relaxed)
+          _ = record.sendAll(answer.serialized(isHead: exchange?.method == .head))
+          // The library, waiting for more of the body, sees its end and closes.
+          shutdown(record.descriptor, Int32(SHUT_RD))
+        }
+      }
+    }
+  }
+
+  private static func isStillOpen(_ socket: Errands.Lingering, _ events: Int16) -> Bool {
+    if events & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 { return false }
+    guard events & Int16(POLLIN) != 0 else { return true }
+    return unsafe withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { buffer in
+      // A few rounds, then others have their turn.
+      for _ in 0..<4 {
+        let count = unsafe sluice_http_receive(socket.descriptor, buffer.baseAddress, buffer.count)
+        if count == 0 { return false }
+        if count < 0 { return errno == EAGAIN || errno == EINTR }
+      }
+      return true
+    }
+  }
+}

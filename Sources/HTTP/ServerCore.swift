@@ -1,0 +1,93 @@
+import CMicroHTTPD
+import Dispatch
+import Glibc
+import Synchronization
+
+/// What the threads of a server share.
+final class ServerCore: Sendable {
+  enum Stage: Int {
+    case running
+    /// No new connections, and every answer closes its connection.
+    case quiesced
+    /// No request is handed to the handler, and none may be suspended.
+    case forcing
+  }
+
+  /// Durations in milliseconds.
+  struct Limits {
+    let idle: Int64
+    let body: Int64
+    let bodyBytesPerSecond: Int64
+    let headerBytes: Int
+    let dropBytes: Int
+    let connections: Int
+  }
+
+  let handler: any RequestHandler
+  let limits: Limits
+  let isTLS: Bool
+  /// Requests from `begin` to the end of the answer.
+  let inProgress = Atomic(0)
+  /// Connections that the library holds suspended.
+  let suspended = Atomic(0)
+  /// Calls that are resuming a connection at this moment.
+  private let resuming = Atomic(0)
+  private let stageNumber = Atomic(Stage.running.rawValue)
+  /// Signalled when one of the counts falls while the server is stopping.
+  let changed = DispatchSemaphore(value: 0)
+  let connections = Mutex(ConnectionTable())
+  let connectionCount = Atomic(0)
+  let errands = Mutex(Errands())
+  let wakeup: Wakeup
+
+  let timeoutResponse = Response.error(
+    408, code: "timeout", message: "the body of the request came too slowly; send it again")
+  let stoppingResponse = Response.error(
+    503, code: "stopping", message: "this server is stopping; send the request again",
+    headers: [("Retry-After", "1")])
+
+  init(_ configuration: HTTPServer.Configuration, handler: any RequestHandler) throws(HTTPServerError) {
+    self.handler = handler
+    limits = Limits(
+      idle: configuration.idleTimeout.wholeMilliseconds, body: configuration.bodyTimeout.wholeMilliseconds,
+      bodyBytesPerSecond: Int64(max(1, configuration.minimumBodyRate)),
+      headerBytes: configuration.maximumHeaderBytes, dropBytes: configuration.dropLimit,
+      connections: max(1, configuration.connectionLimit))
+    isTLS = configuration.tls != nil
+    wakeup = try Wakeup()
+  }
+
+  var stage: Stage { Stage(rawValue: stageNumber.load(ordering: .sequentiallyConsistent)) ?? .forcing }
+  var isForcing: Bool { stage == .forcing }
+
+  func enter(_ stage: Stage) { stageNumber.store(stage.rawValue, ordering: .sequentiallyConsistent) }
+
+  /// Lets the library go on with a suspended connection; by the one thread that took it back.
+  func resume(_ connection: OpaquePointer) {
+    // Counted, because the library touches the daemon once more after the connection has gone on.
+    resuming.add(1, ordering: .sequentiallyConsistent)
+    unsafe MHD_resume_connection(connection)
+    resuming.subtract(1, ordering: .sequentiallyConsistent)
+    signalIfStopping()
+  }
+
+  func signalIfStopping() {
+    if stage != .running { changed.signal() }
+  }
+
+  var isAnythingSuspended: Bool {
+    suspended.load(ordering: .sequentiallyConsistent) > 0 || resuming.load(ordering: .sequentiallyConsistent) > 0
+  }
+
+  /// Answers every suspended request that the server is stopping.
+  func answerSuspended() {
+    let exchanges = connections.withLock { table in
+      var found: [Exchange] = []
+      for record in table.records {
+        if let exchange = record.exchange.withLock({ $0 }), exchange.isSuspended { found.append(exchange) }
+      }
+      return found
+    }
+    for exchange in exchanges { exchange.respond(stoppingResponse) }
+  }
+}

@@ -1,0 +1,123 @@
+import Dialects
+import HTTP
+import Kafka
+import Readings
+
+/// The answers of the API: codes, headers and bodies.
+enum Answers {
+  static let acceptedOne = Response.json(202, Array(#"{"accepted":1}"#.utf8)).prepared()
+  static let lengthRequired = Response.error(
+    411, code: "length_required", message: "send Content-Length, or Transfer-Encoding: chunked"
+  ).prepared()
+  static let unsupportedType = Response.error(
+    415, code: "unsupported_media_type", message: "Content-Type must be one of \(MediaType.accepted)",
+    headers: [("Accept", MediaType.accepted)]
+  ).prepared()
+  static let unsupportedEncoding = Response.error(
+    415, code: "unsupported_encoding", message: "Content-Encoding must be one of \(MediaType.acceptedEncodings)",
+    headers: [("Accept-Encoding", MediaType.acceptedEncodings)]
+  ).prepared()
+  static let busy = unavailable("as many requests as memory allows are in progress").prepared()
+  static let queueFull = unavailable("the queue to Kafka is full").prepared()
+
+  static func tooLarge(limit: Int) -> Response {
+    .error(413, code: "too_large", message: "a body may have at most \(limit) bytes, also when it is unpacked")
+  }
+
+  static func unavailable(_ reason: String) -> Response {
+    .error(
+      503, code: "unavailable", message: "nothing was accepted: \(reason); repeat the request",
+      headers: [("Retry-After", "2")])
+  }
+
+  static func malformed(_ message: String) -> Response { .error(400, code: "malformed", message: message) }
+
+  static func refused(_ error: BodyError) -> Response {
+    switch error {
+    case .malformed(let message): malformed(message)
+    case .empty: .error(422, code: "no_readings", message: "the body holds no reading")
+    case .tooManyReadings(let limit):
+      .error(413, code: "too_many_readings", message: "a request may hold at most \(limit) readings; send several")
+    }
+  }
+
+  /// One reading that Kafka did not acknowledge.
+  struct Undelivered {
+    /// Its place among the readings that were produced.
+    let index: Int
+    /// Whether it may be stored all the same.
+    let mayBeStored: Bool
+    let error: KafkaError
+  }
+
+  /// The answer once it is known what became of each item.
+  ///
+  /// - Parameters:
+  ///   - produced: readings that were handed to Kafka.
+  ///   - errors: items that are no readings, in their order.
+  ///   - undelivered: in any order.
+  static func outcome(produced: Int, errors: [ItemError], undelivered: [Undelivered]) -> Response {
+    let accepted = produced - undelivered.count
+    if accepted == 0, let first = undelivered.first {
+      if undelivered.allSatisfy({ $0.error.code == .messageTooLarge }) {
+        return .error(413, code: "too_large", message: "Kafka does not take a reading as large as this")
+      }
+      return .error(
+        503, code: "undelivered",
+        message: undelivered.contains(where: \.mayBeStored)
+          ? "Kafka did not acknowledge in time; readings may still be delivered: repeat with the same ids"
+          : "nothing was accepted: \(first.error); repeat the request",
+        headers: [("Retry-After", "2")])
+    }
+    if errors.isEmpty && undelivered.isEmpty {
+      return accepted == 1 ? acceptedOne : .json(202, Array("{\"accepted\":\(accepted)}".utf8))
+    }
+    var items = errors.map { ($0.index, $0.error.field, $0.error.reason) }
+    for failure in undelivered {
+      items.append(
+        (
+          itemIndex(ofProduced: failure.index, skipping: errors), "",
+          failure.mayBeStored
+            ? "Kafka did not acknowledge in time; it may still be delivered: repeat with the same id"
+            : "not stored: \(failure.error)"
+        ))
+    }
+    items.sort { $0.0 < $1.0 }
+    var body = ByteBuffer(capacity: 64 + items.count * 96)
+    body.append(#"{"accepted":"#)
+    ReadingEncoder.append(Int64(accepted), to: &body)
+    body.append(#","rejected":"#)
+    ReadingEncoder.append(Int64(items.count), to: &body)
+    body.append(#","errors":["#)
+    for (position, item) in items.enumerated() {
+      body.append(position == 0 ? #"{"index":"# : #",{"index":"#)
+      ReadingEncoder.append(Int64(item.0), to: &body)
+      body.append(#","field":"#)
+      append(item.1, to: &body)
+      body.append(#","reason":"#)
+      append(item.2, to: &body)
+      body.append("}")
+    }
+    body.append("]")
+    if accepted == 0 {
+      body.append(#","error":{"code":"invalid_readings","message":"none of the items is a reading; see errors"}"#)
+    }
+    body.append("}")
+    return .json(accepted == 0 ? 422 : 207, Array(body.bytes))
+  }
+
+  /// The place among all items of the one that became the n-th reading.
+  static func itemIndex(ofProduced index: Int, skipping errors: [ItemError]) -> Int {
+    var index = index
+    for error in errors {
+      if error.index > index { break }
+      index += 1
+    }
+    return index
+  }
+
+  private static func append(_ text: String, to body: inout ByteBuffer) {
+    var text = text
+    text.withUTF8 { ReadingEncoder.append(string: UnsafeRawBufferPointer($0), to: &body) }
+  }
+}

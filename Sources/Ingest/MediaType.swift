@@ -1,0 +1,35 @@
+import Dialects
+import JSON
+
+/// What a body is, by its `Content-Type` and `Content-Encoding`, compared without regard to case and parameters.
+enum MediaType {
+  static let accepted = "application/json, application/x-ndjson"
+  static let acceptedEncodings = "gzip, deflate, identity"
+
+  /// How a body of that type is framed; JSON when the client does not say, as many small ones do not.
+  static func framing(_ contentType: UnsafeRawBufferPointer?) -> SluiceFormat.Framing? {
+    guard let contentType else { return .json }
+    var type = contentType[...]
+    if let semicolon = type.firstIndex(of: UInt8(ascii: ";")) { type = type[..<semicolon] }
+    while let last = type.last, last == UInt8(ascii: " ") || last == UInt8(ascii: "\t") { type = type.dropLast() }
+    if equals(type, "application/json") { return .json }
+    if equals(type, "application/x-ndjson") || equals(type, "application/ndjson") { return .lines }
+    return nil
+  }
+
+  /// How a body is compressed.
+  enum Encoding { case identity, gzip, deflate }
+
+  static func encoding(_ contentEncoding: UnsafeRawBufferPointer?) -> Encoding? {
+    guard let contentEncoding else { return .identity }
+    let name = contentEncoding[...]
+    if equals(name, "gzip") || equals(name, "x-gzip") { return .gzip }
+    if equals(name, "deflate") { return .deflate }
+    if equals(name, "identity") || name.isEmpty { return .identity }
+    return nil
+  }
+
+  private static func equals(_ bytes: Slice<UnsafeRawBufferPointer>, _ lowercase: StaticString) -> Bool {
+    lowercase.withUTF8Buffer { bytes.elementsEqual($0) { ($0 &- 0x41 < 26 ? $0 | 0x20 : $0) == $1 } }
+  }
+}

@@ -1,0 +1,114 @@
+import CRdKafka
+import Dispatch
+import Glibc
+import Synchronization
+
+/// A Kafka producer: idempotent and with `acks=all` unless the configuration says otherwise.
+///
+/// Any thread may produce. One thread of its own calls ``run(afterReports:)``, and gets all reports.
+/// Every producer has to be closed; one that is not stays until the process ends.
+package final class Producer: Sendable {
+  let handle: ClientHandle
+  let queue: ServedQueue
+  let observer: (any ClientObserver)?
+  let topics = Mutex<[String: Topic]>([:])
+  let phase = Mutex(Phase())
+  /// Tells the serving thread to end: set when there will be no more reports.
+  let ending = Atomic(false)
+  /// Signalled when the serving thread has left `run`.
+  let served = DispatchSemaphore(value: 0)
+  let closed = DispatchGroup()
+  /// Reports of failure since the producer began to close.
+  let notDelivered = Atomic<Int>(0)
+
+  /// Where a producer is in its life.
+  struct Phase {
+    var server: pthread_t?
+    var isClosing = false
+  }
+
+  /// Makes the client; it connects by itself, whenever there is a broker.
+  /// - Throws: an error that names the setting that is wrong.
+  package init(_ configuration: KafkaConfiguration, observer: (any ClientObserver)? = nil) throws(KafkaError) {
+    let object = try ConfigurationObject.make(
+      configuration, defaults: [("enable.idempotence", "true"), ("acks", "all")], required: [("log.queue", "true")])
+    unsafe rd_kafka_conf_set_events(
+      object.pointer, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG)
+    let client = unsafe try object.makeClient(RD_KAFKA_PRODUCER)
+    // Without this the log lines wait in a queue that nobody serves.
+    _ = unsafe rd_kafka_set_log_queue(client, nil)
+    unsafe handle = ClientHandle(adopting: client, name: "the producer")
+    unsafe queue = ServedQueue(adopting: rd_kafka_queue_get_main(client))
+    self.observer = observer
+  }
+
+  /// The topic of a name, made at the first call. Says nothing about whether the brokers have it.
+  package func topic(_ name: String) throws(KafkaError) -> Topic {
+    if let known = topics.withLock({ $0[name] }) { return known }
+    return try handle.use { (client) throws(KafkaError) in
+      guard let made = unsafe rd_kafka_topic_new(client, name, nil) else {
+        throw KafkaError(.init(rd_kafka_last_error()), message: "no topic can be named \(name)")
+      }
+      let topic = unsafe Topic(name, pointer: made, client: handle)
+      let kept = topics.withLock { topics in
+        let kept = topics[name] ?? topic
+        topics[name] = kept
+        return kept
+      }
+      // Another thread was faster: its object stays, and the library's reference that ours counted goes.
+      if kept !== topic { unsafe rd_kafka_topic_destroy(made) }
+      return kept
+    }
+  }
+
+  /// Copies a message into the producer's queue; exactly one report follows, unless this throws.
+  /// - Parameters:
+  ///   - partition: -1 lets the partitioner choose, by the key where there is one.
+  ///   - value: nil makes a tombstone; an empty buffer is an empty value.
+  ///   - index: comes back in the report.
+  /// - Throws: an error with `isBackpressure` when the queue is full, `.messageTooLarge`, `.closed`, a fatal error.
+  package func produce(
+    to topic: Topic, partition: Int32 = -1, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
+    headers: MessageHeaders? = nil, receiver: any DeliveryReceiver, index: Int
+  ) throws(KafkaError) {
+    guard topic.client === handle else {
+      throw KafkaError(.invalidArgument, message: "the topic \(topic.name) belongs to another producer")
+    }
+    try handle.use { (client) throws(KafkaError) in
+      let list = unsafe headers?.copyingList()
+      let pending = unsafe Unmanaged.passRetained(PendingDelivery(receiver, index))
+      let keyStart = unsafe key.map { unsafe $0.baseAddress ?? Bytes.empty }
+      let valueStart = unsafe value.map { unsafe $0.baseAddress ?? Bytes.empty }
+      let code = unsafe sluice_kafka_produce(
+        client, topic.pointer, partition, keyStart, key?.count ?? 0, valueStart, value?.count ?? 0, list,
+        pending.toOpaque())
+      guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+      unsafe pending.release()
+      if let list = unsafe list { unsafe rd_kafka_headers_destroy(list) }
+      throw unsafe KafkaError(code, client: client)
+    }
+  }
+
+  /// How many messages wait for their reports to be served, and other events to be served.
+  package var queueDepth: Int {
+    guard handle.enter() else { return 0 }
+    defer { handle.leave() }
+    return handle.useByOwner { unsafe Int(rd_kafka_outq_len($0)) }
+  }
+
+  /// Asks the cluster for its brokers, to see whether any answers.
+  package func probe(timeout: Duration) throws(KafkaError) {
+    _ = try handle.use { (client) throws(KafkaError) in
+      try unsafe ClusterDescription(of: client, .brokers, timeout: timeout)
+    }
+  }
+
+  /// How many partitions a topic has, nil if there is no such topic. Does not make the brokers create it.
+  package func partitionCount(of topic: String, timeout: Duration) throws(KafkaError) -> Int? {
+    try handle.use { (client) throws(KafkaError) in
+      // All topics: a producer that asks for one makes brokers that allow it create that.
+      try unsafe ClusterDescription(of: client, .allTopics, timeout: timeout)
+        .topics.first { $0.name == topic }?.partitions
+    }
+  }
+}

@@ -1,0 +1,28 @@
+/// A message from the broker, copied out of the library.
+package struct MQTTMessage: Sendable, Equatable {
+  /// The topic; the library has checked that it is UTF-8 without control characters.
+  package var topic: String
+  /// The payload byte for byte; may be empty.
+  package var payload: [UInt8]
+  /// 0 or 1 (2 only when another client subscribed in this session's name with QoS 2).
+  package var qos: Int
+  /// Whether the broker had kept it from before the subscription (RETAIN).
+  package var isRetained: Bool
+  /// Whether the broker has sent it before (DUP).
+  ///
+  /// Only a hint: a broker that was restarted may not know, and a message can repeat without it.
+  package var isDuplicate: Bool
+  /// The packet identifier, 0 for QoS 0; says nothing beyond this connection.
+  package var mid: Int
+
+  package init(
+    topic: String, payload: [UInt8], qos: Int = 1, isRetained: Bool = false, isDuplicate: Bool = false, mid: Int = 0
+  ) {
+    self.topic = topic
+    self.payload = payload
+    self.qos = qos
+    self.isRetained = isRetained
+    self.isDuplicate = isDuplicate
+    self.mid = mid
+  }
+}

@@ -1,0 +1,24 @@
+import CMongoC
+
+/// The memory that a client works with, kept from one use to the next.
+///
+/// `@unchecked Sendable`: the pool hands it from thread to thread under its lock, and only to one at a time.
+@safe final class BSONWorkspace: @unchecked Sendable {
+  /// Above this many, memory for documents to insert is given back after use (each costs 136 bytes).
+  static let keptDocuments = 20_000
+
+  /// What a call needs apart from the documents to insert: two arguments, options, a reply.
+  let block = BSONBlock(count: 4)
+  private var many = BSONBlock(count: 0)
+
+  /// Room for so many documents.
+  func documents(_ count: Int) -> BSONBlock {
+    if many.count < count { many = BSONBlock(count: max(count, 1_024)) }
+    return many
+  }
+
+  /// Gives back what only an unusually large insert needed.
+  func trim() {
+    if many.count > Self.keptDocuments { many = BSONBlock(count: 0) }
+  }
+}

@@ -1,0 +1,148 @@
+package import Kafka
+package import Operations
+import Synchronization
+
+/// A producer with its threads, which knows whether Kafka can take messages.
+///
+/// One thread serves the delivery reports, another asks the cluster at intervals whether it answers, so that work can be
+/// refused at once while it does not, rather than after the delivery timeout.
+package final class KafkaLink: Sendable {
+  /// Where and how to produce.
+  package struct Configuration: Sendable {
+    package var kafka: KafkaConfiguration
+    /// Topics that must exist.
+    package var topics: [String]
+    /// How long a message may wait for its acknowledgement.
+    package var deliveryTimeout: Duration
+    /// Messages that may wait at once.
+    package var queueMessages: Int
+    /// Bytes that may wait at once.
+    package var queueBytes: Int
+    /// How long a message waits for others to share its request with.
+    package var linger: Duration
+
+    package init(
+      kafka: KafkaConfiguration, topics: [String], deliveryTimeout: Duration, queueMessages: Int, queueBytes: Int,
+      linger: Duration
+    ) {
+      self.kafka = kafka
+      self.topics = topics
+      self.deliveryTimeout = deliveryTimeout
+      self.queueMessages = queueMessages
+      self.queueBytes = queueBytes
+      self.linger = linger
+    }
+  }
+
+  /// What it counts.
+  private struct Counters {
+    let produced: Counter
+    let acknowledged: Counter
+    let failed: Counter
+  }
+
+  let producer: Producer
+  private let observer: ClientLog
+  private let topics: [String]
+  private let queueMessages: Int
+  private let state: StateLog
+  private let isAvailable = Atomic(false)
+  private let reason = Mutex("Kafka has not answered yet")
+  private let counters: Counters
+
+  /// Makes the producer; it connects by itself.
+  /// - Throws: when a setting of `configuration.kafka` is unknown or has no such value.
+  package init(_ configuration: Configuration, log: Log, health: Health, metrics: Metrics) throws(KafkaError) {
+    var kafka = configuration.kafka
+    let settings = [
+      // Room beyond the bound that this class keeps: it looks at the queue once for a whole request.
+      "queue.buffering.max.messages": "\(configuration.queueMessages + 100_000)",
+      "queue.buffering.max.kbytes": "\(max(configuration.queueBytes / 1_024, 1))",
+      "message.timeout.ms": "\(configuration.deliveryTimeout.milliseconds)",
+      "linger.ms": "\(configuration.linger.milliseconds)",
+      // A broker that hangs is given up before the message is, so that another can be tried.
+      "socket.timeout.ms": "\(max(configuration.deliveryTimeout.milliseconds / 2, 1_000))",
+      "reconnect.backoff.ms": "100", "reconnect.backoff.max.ms": "1000",
+      // Small enough for a request among many, large enough for a full one.
+      "batch.num.messages": "10000",
+      "topic.metadata.refresh.interval.ms": "30000",
+    ]
+    for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
+    observer = ClientLog(log.component("kafka"))
+    producer = try Producer(kafka, observer: observer)
+    topics = configuration.topics
+    queueMessages = configuration.queueMessages
+    state = StateLog("kafka", log: log, health: health.component("kafka"))
+    counters = Counters(
+      produced: metrics.counter("sluice_kafka_produced_total", "Messages handed to the producer."),
+      acknowledged: metrics.counter("sluice_kafka_acknowledged_total", "Messages that Kafka acknowledged."),
+      failed: metrics.counter("sluice_kafka_failed_total", "Messages that Kafka did not acknowledge in time."))
+    let producer = producer
+    metrics.gauge("sluice_kafka_queue_messages", "Messages that wait for Kafka's acknowledgement.") {
+      Double(producer.queueDepth)
+    }
+  }
+
+  /// Starts its two threads.
+  package func start(under supervisor: Supervisor) {
+    supervisor.start("kafka-reports", mayEnd: true) { [self] in producer.run() }
+    supervisor.start("kafka-probe") { [self] in
+      while !supervisor.isStopping {
+        // Nothing but a new process helps a producer that has failed for good.
+        if let error = observer.fatalError { throw error }
+        probe()
+        if supervisor.waitForStop(timeout: isAvailable.load(ordering: .relaxed) ? .seconds(1) : .milliseconds(200)) {
+          return
+        }
+      }
+    }
+  }
+
+  /// Why Kafka cannot take readings now; nil when it can.
+  package var unavailability: String? {
+    isAvailable.load(ordering: .acquiring) ? nil : reason.withLock { $0 }
+  }
+
+  /// Whether the queue has room for that many messages more.
+  package func hasRoom(for count: Int) -> Bool { producer.queueDepth + count <= queueMessages }
+
+  /// Counts messages handed to the producer.
+  func count(produced: Int) { counters.produced.increment(by: produced) }
+
+  /// Counts what became of some messages; called by the receivers of their reports.
+  package func count(acknowledged: Int, failed: Int) {
+    if acknowledged > 0 { counters.acknowledged.increment(by: acknowledged) }
+    if failed > 0 { counters.failed.increment(by: failed) }
+  }
+
+  /// Delivers what waits, or reports it as failed after `timeout`, and ends the producer.
+  package func close(timeout: Duration) { producer.close(timeout: timeout) }
+
+  private func probe() {
+    do {
+      // A topic that is missing shows only in the list of all; once it was there, a cheaper question does.
+      if isAvailable.load(ordering: .relaxed) {
+        try producer.probe(timeout: .seconds(2))
+      } else {
+        for topic in topics where try producer.partitionCount(of: topic, timeout: .seconds(2)) == nil {
+          return setUnavailable("the topic \(topic) does not exist: sluice setup creates it")
+        }
+      }
+      isAvailable.store(true, ordering: .releasing)
+      state.ok()
+    } catch {
+      setUnavailable("Kafka does not answer: \(error)")
+    }
+  }
+
+  private func setUnavailable(_ text: String) {
+    reason.withLock { $0 = text }
+    isAvailable.store(false, ordering: .releasing)
+    state.failing(text)
+  }
+}
+
+extension Duration {
+  /// Whole milliseconds.
+  var milliseconds: Int { Int(self / .milliseconds(1)) }
+}

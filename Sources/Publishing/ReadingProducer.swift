@@ -1,0 +1,49 @@
+package import Kafka
+package import Readings
+
+/// Puts readings on the topic, keyed by their device.
+package final class ReadingProducer: Sendable {
+  private let link: KafkaLink
+  private let topic: Topic
+
+  package init(_ link: KafkaLink, topic: String) throws(KafkaError) {
+    self.link = link
+    self.topic = try link.producer.topic(topic)
+  }
+
+  /// Why Kafka cannot take readings now; nil when it can.
+  package var unavailability: String? { link.unavailability }
+
+  /// Whether the queue has room for that many messages more.
+  package func hasRoom(for count: Int) -> Bool { link.hasRoom(for: count) }
+
+  /// Counts what became of some readings; called by the receivers of their reports.
+  package func count(acknowledged: Int, failed: Int) { link.count(acknowledged: acknowledged, failed: failed) }
+
+  /// Produces all readings of a batch; exactly one report per reading goes to `receiver`, with the reading's index.
+  ///
+  /// - Parameter buffer: memory to encode in; its content is overwritten.
+  package func publish(
+    _ batch: ReadingBatch, headers: MessageHeaders, receiver: any DeliveryReceiver, buffer: inout ByteBuffer
+  ) {
+    link.count(produced: batch.count)
+    for (index, reading) in batch.readings.enumerated() {
+      buffer.truncate(to: 0)
+      ReadingEncoder.encode(reading, of: batch, into: &buffer)
+      do {
+        try link.producer.produce(
+          to: topic, key: batch[reading.device], value: buffer.bytes, headers: headers, receiver: receiver, index: index
+        )
+      } catch {
+        receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))
+      }
+    }
+  }
+
+  /// The headers that every reading has: where it came from, and when it arrived (milliseconds since 1970).
+  package static func headers(source: String, received: Int64, traceparent: [UInt8]? = nil) -> MessageHeaders {
+    var pairs: [(String, [UInt8]?)] = [("source", Array(source.utf8)), ("received", Array("\(received)".utf8))]
+    if let traceparent { pairs.append(("traceparent", traceparent)) }
+    return MessageHeaders(pairs)
+  }
+}

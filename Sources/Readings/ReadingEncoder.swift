@@ -1,0 +1,107 @@
+import Timestamps
+
+/// Writes the topic's canonical JSON: members in a fixed order, what is absent left out, `ts` always there.
+package enum ReadingEncoder {
+  /// Appends one reading.
+  package static func encode(_ reading: Reading, of batch: ReadingBatch, into out: inout ByteBuffer) {
+    // Names need no escapes: their alphabet has none.
+    out.append(#"{"device":""#)
+    out.append(batch[reading.device])
+    out.append(#"","sensor":""#)
+    out.append(batch[reading.sensor])
+    out.append(#"","value":"#)
+    switch reading.value {
+    case .number(let number): append(number, to: &out)
+    case .boolean(let boolean): out.append(boolean ? "true" : "false")
+    case .text(let text): append(string: batch[text], to: &out)
+    }
+    if !reading.unit.isEmpty {
+      out.append(#","unit":"#)
+      append(string: batch[reading.unit], to: &out)
+    }
+    out.append(#","ts":""#)
+    out.append(count: Timestamp.formattedCount) { Timestamp.format(reading.ts, into: $0) }
+    out.append(UInt8(ascii: "\""))
+    if let location = reading.location {
+      out.append(#","location":["#)
+      append(location.longitude, to: &out)
+      out.append(UInt8(ascii: ","))
+      append(location.latitude, to: &out)
+      if let height = location.height {
+        out.append(UInt8(ascii: ","))
+        append(height, to: &out)
+      }
+      out.append(UInt8(ascii: "]"))
+    }
+    if !reading.id.isEmpty {
+      out.append(#","id":"#)
+      append(string: batch[reading.id], to: &out)
+    }
+    if reading.tagCount > 0 {
+      out.append(#","tags":{"#)
+      var isFirst = true
+      for tag in batch.tags(of: reading) {
+        if !isFirst { out.append(UInt8(ascii: ",")) }
+        isFirst = false
+        append(string: batch[tag.name], to: &out)
+        out.append(UInt8(ascii: ":"))
+        append(string: batch[tag.value], to: &out)
+      }
+      out.append(UInt8(ascii: "}"))
+    }
+    out.append(UInt8(ascii: "}"))
+  }
+
+  /// Appends a finite number so that reading it gives the same double.
+  package static func append(_ number: Double, to out: inout ByteBuffer) {
+    // Whole numbers are common (counts, percentages) and need no search for the shortest digits.
+    if number.magnitude < 1e15, let whole = Int64(exactly: number), !(whole == 0 && number.sign == .minus) {
+      append(whole, to: &out)
+    } else {
+      out.append(number.description)
+    }
+  }
+
+  package static func append(_ number: Int64, to out: inout ByteBuffer) {
+    var digits: (UInt64, UInt64, UInt32) = (0, 0, 0)
+    withUnsafeMutableBytes(of: &digits) { bytes in
+      var index = bytes.count
+      var rest = number.magnitude
+      repeat {
+        index -= 1
+        bytes[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+        rest /= 10
+      } while rest > 0
+      if number < 0 {
+        index -= 1
+        bytes[index] = UInt8(ascii: "-")
+      }
+      out.append(UnsafeRawBufferPointer(rebasing: bytes[index...]))
+    }
+  }
+
+  /// Appends a JSON string (RFC 8259 section 7): quotes, backslash and control characters escaped, all else as it is.
+  package static func append(string bytes: UnsafeRawBufferPointer, to out: inout ByteBuffer) {
+    out.append(UInt8(ascii: "\""))
+    var plain = 0
+    for (index, byte) in bytes.enumerated()
+    where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+      out.append(UnsafeRawBufferPointer(rebasing: bytes[plain..<index]))
+      plain = index + 1
+      switch byte {
+      case UInt8(ascii: "\""): out.append(#"\""#)
+      case UInt8(ascii: "\\"): out.append(#"\\"#)
+      case UInt8(ascii: "\n"): out.append(#"\n"#)
+      case UInt8(ascii: "\r"): out.append(#"\r"#)
+      case UInt8(ascii: "\t"): out.append(#"\t"#)
+      default:
+        out.append(#"\u00"#)
+        for nibble in [byte >> 4, byte & 0xf] {
+          out.append(nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10)
+        }
+      }
+    }
+    out.append(UnsafeRawBufferPointer(rebasing: bytes[plain...]))
+    out.append(UInt8(ascii: "\""))
+  }
+}

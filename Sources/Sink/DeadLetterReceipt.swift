@@ -1,0 +1,33 @@
+import Kafka
+import Operations
+import Synchronization
+
+/// Gathers the reports of some dead letters.
+final class DeadLetterReceipt: DeliveryReceiver {
+  private struct State {
+    var missing: Int
+    var failed: [Int] = []
+  }
+
+  private let state: Mutex<State>
+  /// Closed when the last report is there.
+  private let done = BoundedQueue<Never>(capacity: 1)
+
+  init(count: Int) { state = Mutex(State(missing: count)) }
+
+  func delivered(_ report: DeliveryReport) {
+    let isLast = state.withLock { state in
+      if report.error != nil { state.failed.append(report.index) }
+      state.missing -= 1
+      return state.missing == 0
+    }
+    if isLast { done.close() }
+  }
+
+  /// Waits for all reports: at most the producer's delivery timeout, for then each message has failed.
+  /// - Returns: the indices of the messages that Kafka does not have, in their order.
+  func wait() -> [Int] {
+    _ = done.take()
+    return state.withLock { $0.failed.sorted() }
+  }
+}

@@ -1,0 +1,69 @@
+import Kafka
+import Readings
+
+/// What was read from the topic and is to be written together.
+///
+/// `@unchecked Sendable`: filled by the polling thread, then handed over whole to the writing thread.
+final class SinkBatch: @unchecked Sendable {
+  /// Where a reading came from.
+  struct Origin {
+    let partition: Int32
+    let offset: Int64
+    /// When Sluice got it, in milliseconds since 1970.
+    let received: Int64
+    /// Kept for its bytes, in case the database refuses the document.
+    let message: ConsumedMessage
+  }
+
+  /// A message that is no reading.
+  struct Reject {
+    let message: ConsumedMessage
+    let reason: String
+    let detail: String
+  }
+
+  /// The assignment under which it was read: what came under an earlier one is another sink's by now.
+  let generation: Int
+  let readings = ReadingBatch(textCapacity: 64 << 10)
+  private(set) var origins: [Origin] = []
+  private(set) var rejects: [Reject] = []
+  /// The offset behind the last message, by partition.
+  private(set) var next: [Int32: Int64] = [:]
+  /// Bytes of the messages held.
+  private(set) var byteCount = 0
+
+  init(generation: Int) { self.generation = generation }
+
+  var messageCount: Int { origins.count + rejects.count }
+  var isEmpty: Bool { origins.isEmpty && rejects.isEmpty }
+
+  /// The readings' indices with those of one device and sensor behind one another, which time-series collections store
+  /// best, and otherwise in their order.
+  var order: [Int] {
+    var series = Interner()
+    var name = ByteBuffer()
+    // Number of the series above, index below: one sort of plain integers.
+    let keys = readings.readings.enumerated().map { index, reading in
+      name.truncate(to: 0)
+      name.append(readings[reading.device])
+      name.append(0)
+      name.append(readings[reading.sensor])
+      return series.number(of: name.bytes) << 32 | index
+    }
+    return keys.sorted().map { $0 & 0xffff_ffff }
+  }
+
+  /// Adds a message, decoded.
+  func append(_ message: ConsumedMessage, with decoder: MessageDecoder, now: Int64) {
+    let partition = message.partition
+    let offset = message.offset
+    next[partition] = offset + 1
+    byteCount += message.withValue { $0?.count ?? 0 } + 128
+    do {
+      let received = try decoder.decode(message, into: readings, now: now)
+      origins.append(Origin(partition: partition, offset: offset, received: received, message: message))
+    } catch {
+      rejects.append(Reject(message: message, reason: error.reason, detail: error.detail))
+    }
+  }
+}

@@ -1,0 +1,233 @@
+package import Kafka
+package import MongoDB
+package import Operations
+package import Publishing
+import Readings
+import Synchronization
+
+/// Kafka → MongoDB: a polling thread reads and validates, a writing thread stores; a batch is fetched while another is
+/// written.
+///
+/// The group uses the eager protocol: at a rebalance every member gives all partitions up and begins anew at what is
+/// stored, so that "whose is it" has one answer at a time.
+///
+/// `@unchecked Sendable`: `batch`, `decoder` and `isPaused` belong to the polling thread, on which the rebalance handler
+/// is called too; everything else guards itself.
+package final class SinkService: RebalanceHandler, @unchecked Sendable {
+  /// What to read, and where to write it.
+  package struct Configuration: Sendable {
+    package var kafka: KafkaConfiguration
+    package var topic: String
+    package var group: String
+    package var deadLetterTopic: String
+    package var database: String
+    package var layout: Layout
+    package var retention: Duration
+    package var futureTolerance: Duration
+    /// Readings of a batch, at most.
+    package var batchReadings: Int
+    /// How long an idle writer is kept waiting for more readings to share a batch.
+    package var batchDelay: Duration
+
+    package init(
+      kafka: KafkaConfiguration, topic: String, group: String, deadLetterTopic: String, database: String,
+      layout: Layout,
+      retention: Duration, futureTolerance: Duration, batchReadings: Int, batchDelay: Duration
+    ) {
+      self.kafka = kafka
+      self.topic = topic
+      self.group = group
+      self.deadLetterTopic = deadLetterTopic
+      self.database = database
+      self.layout = layout
+      self.retention = retention
+      self.futureTolerance = futureTolerance
+      self.batchReadings = batchReadings
+      self.batchDelay = batchDelay
+    }
+  }
+
+  /// Bytes of messages that a batch holds, at most: what bounds the memory when messages are large.
+  private static let batchBytes = 8 << 20
+  /// How long a writer may hold up a rebalance; then its batch is given up.
+  private static let drainTimeout: Duration = .seconds(5)
+
+  private let configuration: Configuration
+  private let store: ReadingStore
+  private let deadLetters: DeadLetterProducer
+  private let metrics: SinkMetrics
+  private let log: Log
+  private let databaseState: StateLog
+  private let consumerState: StateLog
+  private let observer: ClientLog
+  private let generation = Generation()
+  /// One batch waits while another is written.
+  private let queue = BoundedQueue<Work>(capacity: 1)
+  private let writerIsIdle = Atomic(false)
+  private let consumer = Mutex<Consumer?>(nil)
+  private let decoder: MessageDecoder
+  private var batch: SinkBatch
+  private var assigned: [TopicPartition] = []
+
+  package init(
+    _ configuration: Configuration, pool: MongoPool, deadLetters: DeadLetterProducer, log: Log, health: Health,
+    metrics: Metrics
+  ) {
+    self.configuration = configuration
+    self.deadLetters = deadLetters
+    self.log = log
+    self.metrics = SinkMetrics(metrics)
+    store = ReadingStore(
+      pool: pool, database: configuration.database, topic: configuration.topic, layout: configuration.layout,
+      retention: configuration.retention)
+    databaseState = StateLog("mongodb", log: log, health: health.component("mongodb"))
+    consumerState = StateLog("consumer", log: log)
+    observer = ClientLog(log.component("kafka"))
+    decoder = MessageDecoder(
+      bounds: TimeBounds(
+        futureTolerance: configuration.futureTolerance.milliseconds, retention: configuration.retention.milliseconds),
+      unknownMembers: self.metrics.unknownMembers)
+    batch = SinkBatch(generation: 0)
+  }
+
+  /// Starts its two threads.
+  /// - Parameter ended: called when both have ended: to close what they used.
+  package func start(
+    under supervisor: Supervisor, ended: @escaping @Sendable () -> Void
+  ) throws(KafkaError) {
+    var kafka = configuration.kafka
+    let settings = [
+      "session.timeout.ms": "10000", "heartbeat.interval.ms": "2000",
+      "partition.assignment.strategy": "range,roundrobin",
+      // Bounds what librdkafka fetches ahead, per consumer.
+      "queued.max.messages.kbytes": "16384", "fetch.wait.max.ms": "100", "reconnect.backoff.ms": "100",
+      "reconnect.backoff.max.ms": "1000",
+    ]
+    for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
+    let consumer = try Consumer(kafka, group: configuration.group, handler: self, observer: observer)
+    try consumer.subscribe([configuration.topic])
+    self.consumer.withLock { $0 = consumer }
+    let topic = configuration.topic
+    let writer = Writer(
+      store: store, deadLetters: deadLetters, generation: generation, supervisor: supervisor, metrics: metrics,
+      state: databaseState, log: log,
+      commit: { [log, metrics] offsets, wait in
+        let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })
+        for (partition, next) in named {
+          if let high = consumer.watermarks(of: partition)?.high {
+            metrics.lag.with("\(partition.partition)").set(Double(max(high - next, 0)))
+          }
+        }
+        do throws(KafkaError) {
+          try consumer.commit(named, wait: wait, timeout: .seconds(5))
+        } catch {
+          // What is not committed is read again.
+          log.debug("offsets not committed", ["reason": .string("\(error)")])
+        }
+      },
+      becameIdle: { [self] in
+        writerIsIdle.store(true, ordering: .releasing)
+        consumer.wake()
+      })
+    supervisor.start("sink-writer", mayEnd: true) { [queue] in
+      writer.run(queue)
+      ended()
+    }
+    supervisor.start("sink-poll") { [self] in
+      defer {
+        consumer.close()
+        queue.close()
+        self.consumer.withLock { $0 = nil }
+      }
+      while !supervisor.isStopping {
+        if let error = observer.fatalError { throw error }
+        poll(consumer)
+      }
+    }
+    supervisor.onStop("consumer") { consumer.wake() }
+  }
+
+  /// Reads until there is something to hand over, or some time has passed.
+  private func poll(_ consumer: Consumer) {
+    let isIdle = writerIsIdle.load(ordering: .acquiring)
+    switch consumer.poll(
+      timeout: batch.isEmpty ? .milliseconds(500) : isIdle ? configuration.batchDelay : .milliseconds(100))
+    {
+    case .message(let message):
+      consumerState.ok()
+      metrics.consumed.increment()
+      batch.append(message, with: decoder, now: Clock.nowMilliseconds())
+      if isFull { handOver(consumer) }
+    case .failed(let error):
+      consumerState.failing("\(error)")
+    case nil:
+      if !batch.isEmpty && writerIsIdle.load(ordering: .acquiring) { handOver(consumer) }
+    }
+  }
+
+  private var isFull: Bool {
+    batch.messageCount >= configuration.batchReadings || batch.byteCount >= Self.batchBytes
+  }
+
+  /// Gives the batch to the writer. While that has no room, the consumer is polled with its partitions paused: the group
+  /// would put out a member that does not poll.
+  private func handOver(_ consumer: Consumer) {
+    let full = batch
+    batch = SinkBatch(generation: full.generation)
+    writerIsIdle.store(false, ordering: .releasing)
+    if queue.put(.batch(full), timeout: .seconds(1)) { return }
+    let paused = assigned
+    do throws(KafkaError) { try consumer.pause(paused) } catch { consumerState.failing("\(error)") }
+    while full.generation == generation.current, !queue.isClosed {
+      if queue.put(.batch(full), timeout: .milliseconds(200)) { break }
+      // Nothing comes from paused partitions, but what was on its way may: it belongs to the next batch.
+      switch consumer.poll(timeout: .zero) {
+      case .message(let message):
+        metrics.consumed.increment()
+        batch.append(message, with: decoder, now: Clock.nowMilliseconds())
+      case .failed(let error): consumerState.failing("\(error)")
+      case nil: break
+      }
+    }
+    if full.generation == generation.current {
+      do throws(KafkaError) { try consumer.resume(paused) } catch { consumerState.failing("\(error)") }
+    }
+  }
+
+  // MARK: Rebalances, on the polling thread
+
+  package func assigned(_ partitions: [TopicPartition], by consumer: Consumer) -> [TopicPartition: Int64] {
+    assigned = partitions
+    batch = SinkBatch(generation: generation.current)
+    log.info("partitions assigned", ["partitions": .string(Self.list(partitions))])
+    return [:]
+  }
+
+  package func revoked(_ partitions: [TopicPartition], by consumer: Consumer) {
+    // What the writer has is finished and committed; what it has not is read again by the next owner.
+    let done = BoundedQueue<Never>(capacity: 1)
+    let deadline = Clock.monotonic() + Self.drainTimeout
+    if queue.put(.drain(done: done), timeout: Self.drainTimeout) {
+      _ = done.take(timeout: max(deadline - Clock.monotonic(), .zero))
+    }
+    end(partitions)
+  }
+
+  package func lost(_ partitions: [TopicPartition], by consumer: Consumer) { end(partitions) }
+
+  private func end(_ partitions: [TopicPartition]) {
+    generation.advance()
+    assigned = []
+    batch = SinkBatch(generation: generation.current)
+    for partition in partitions { metrics.lag.with("\(partition.partition)").set(0) }
+    log.info("partitions given up", ["partitions": .string(Self.list(partitions))])
+  }
+
+  private static func list(_ partitions: [TopicPartition]) -> String {
+    partitions.map { "\($0.partition)" }.joined(separator: ",")
+  }
+}
+
+extension Duration {
+  fileprivate var milliseconds: Int64 { Int64(self / .milliseconds(1)) }
+}

@@ -1,0 +1,187 @@
+import Kafka
+import MongoDB
+import Operations
+import Publishing
+import Readings
+
+/// The writing thread: takes batches, stores them, and commits their offsets.
+///
+/// `@unchecked Sendable`: its state is used by the thread in `run` alone; what it shares guards itself.
+final class Writer: @unchecked Sendable {
+  /// How often offsets are committed and device states written while batches keep coming.
+  private static let flushInterval: Duration = .seconds(2)
+
+  private let store: ReadingStore
+  private let deadLetters: DeadLetterProducer
+  private let generation: Generation
+  private let supervisor: Supervisor
+  private let metrics: SinkMetrics
+  private let state: StateLog
+  private let log: Log
+  /// Commits the next offsets to read, by partition; waits for the answer when told to.
+  private let commit: @Sendable (_ offsets: [Int32: Int64], _ wait: Bool) -> Void
+  /// Called when there is nothing more to write.
+  private let becameIdle: @Sendable () -> Void
+
+  private var documents = BSONBatch()
+  private var devices = DeviceStates()
+  private var uncommitted: [Int32: Int64] = [:]
+  private var uncommittedGeneration = 0
+  private var lastFlush = Clock.monotonic()
+
+  init(
+    store: ReadingStore, deadLetters: DeadLetterProducer, generation: Generation, supervisor: Supervisor,
+    metrics: SinkMetrics, state: StateLog, log: Log, commit: @escaping @Sendable ([Int32: Int64], Bool) -> Void,
+    becameIdle: @escaping @Sendable () -> Void
+  ) {
+    self.store = store
+    self.deadLetters = deadLetters
+    self.generation = generation
+    self.supervisor = supervisor
+    self.metrics = metrics
+    self.state = state
+    self.log = log
+    self.commit = commit
+    self.becameIdle = becameIdle
+  }
+
+  /// Writes what comes until the queue is closed.
+  func run(_ queue: BoundedQueue<Work>) {
+    checkDatabase()
+    while !queue.isFinished {
+      if queue.count == 0 {
+        flush(wait: false)
+        becameIdle()
+      }
+      switch queue.take(timeout: .seconds(1)) {
+      case .batch(let batch):
+        write(batch)
+        if Clock.monotonic() - lastFlush >= Self.flushInterval { flush(wait: false) }
+      case .drain(let done):
+        flush(wait: true)
+        done.close()
+      case nil: checkDatabase()
+      }
+    }
+  }
+
+  /// Asks the database how it is while there is nothing to write, so that readiness is true also then.
+  private func checkDatabase() {
+    do throws(MongoError) {
+      if let problem = try store.check() { state.failing(problem) } else { state.ok() }
+    } catch {
+      state.failing("MongoDB does not answer: \(error)")
+    }
+  }
+
+  private func write(_ batch: SinkBatch) {
+    let start = Clock.monotonic()
+    var rejects = batch.rejects
+    if !batch.origins.isEmpty {
+      guard let refused = insert(batch) else { return }
+      for refusal in refused {
+        rejects.append(
+          SinkBatch.Reject(
+            message: batch.origins[refusal.index].message, reason: "refused_by_database", detail: refusal.detail))
+      }
+      for reading in batch.readings.readings { devices.note(reading, of: batch.readings) }
+      metrics.written.increment(by: batch.origins.count - refused.count)
+    }
+    if !rejects.isEmpty {
+      guard publish(rejects, of: batch) else { return }
+    }
+    if uncommittedGeneration != batch.generation {
+      uncommitted = [:]
+      uncommittedGeneration = batch.generation
+    }
+    uncommitted.merge(batch.next) { max($0, $1) }
+    metrics.batchSizes.observe(Double(batch.messageCount))
+    metrics.writeDurations.observe(Clock.monotonic() - start)
+    metrics.lastWrite.set(Double(Clock.nowMilliseconds()) / 1_000)
+  }
+
+  /// Inserts until every reading is stored or refused.
+  /// - Returns: the refused; nil when the batch was given up, because its partitions are another's or the process stops.
+  private func insert(_ batch: SinkBatch) -> [(index: Int, detail: String)]? {
+    store.encode(batch, epoch: 0, into: &documents)
+    var refused: [(index: Int, detail: String)] = []
+    guard insert(batch.order, of: batch, refused: &refused) else { return nil }
+    state.ok()
+    return refused
+  }
+
+  private func insert(
+    _ indices: [Int], of batch: SinkBatch, refused: inout [(index: Int, detail: String)]
+  ) -> Bool {
+    var remaining = indices
+    var backoff = Backoff()
+    while batch.generation == generation.current {
+      let outcome = store.insert(documents, remaining)
+      refused += outcome.refused
+      guard let failure = outcome.failure else { return true }
+      remaining = outcome.remaining
+      if failure.isRetriable || failure.isAuthentication || failure.isReadOnlyOrFull {
+        state.failing("MongoDB does not store: \(failure)")
+        if supervisor.waitForStop(timeout: backoff.next()) { return false }
+      } else if remaining.count == 1 {
+        refused.append((remaining[0], "MongoDB refused the document: \(failure)"))
+        return true
+      } else {
+        // One of them makes the whole command fail: look for it in halves.
+        let half = remaining.count / 2
+        return insert(Array(remaining[..<half]), of: batch, refused: &refused)
+          && insert(Array(remaining[half...]), of: batch, refused: &refused)
+      }
+    }
+    return false
+  }
+
+  /// Puts messages on the dead-letter topic until Kafka has them all.
+  /// - Returns: false when the batch was given up.
+  private func publish(_ rejects: [SinkBatch.Reject], of batch: SinkBatch) -> Bool {
+    var remaining = rejects
+    var backoff = Backoff()
+    while batch.generation == generation.current {
+      let receipt = DeadLetterReceipt(count: remaining.count)
+      for (index, reject) in remaining.enumerated() {
+        deadLetters.publish(Self.letter(reject), receiver: receipt, index: index)
+      }
+      let failed = receipt.wait()
+      if failed.isEmpty {
+        for reject in rejects { metrics.dead.with(reject.reason).increment() }
+        return true
+      }
+      remaining = failed.map { remaining[$0] }
+      if supervisor.waitForStop(timeout: backoff.next()) { return false }
+    }
+    return false
+  }
+
+  private static func letter(_ reject: SinkBatch.Reject) -> DeadLetter {
+    let message = reject.message
+    return DeadLetter(
+      key: message.withKey { $0.map { Array($0) } }, value: message.withValue { $0.map { Array($0) } },
+      original: message.headers, reason: reject.reason, detail: reject.detail, source: "sink",
+      origin: DeadLetter.Origin(topic: message.topic, partition: message.partition, offset: message.offset),
+      now: Clock.nowMilliseconds())
+  }
+
+  /// Writes the device states and commits the offsets. The states first: what is committed is not read again, so a
+  /// device's latest value would be missing for ever.
+  private func flush(wait: Bool) {
+    lastFlush = Clock.monotonic()
+    if !devices.isEmpty {
+      do throws(MongoError) {
+        for error in try store.update(devices).prefix(1) {
+          log.warning("device state not stored", ["reason": .string(error.message)])
+        }
+        devices.removeAll()
+      } catch {
+        return state.failing("MongoDB does not store: \(error)")
+      }
+    }
+    guard !uncommitted.isEmpty, uncommittedGeneration == generation.current else { return }
+    commit(uncommitted, wait)
+    uncommitted = [:]
+  }
+}

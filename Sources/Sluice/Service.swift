@@ -1,0 +1,116 @@
+import HTTP
+import Kafka
+import MongoDB
+import Operations
+import Publishing
+
+/// What every long-running role has: a log, health, metrics, supervised threads, and the management address.
+struct Service {
+  let settings: Settings
+  let log: Log
+  let health = Health()
+  let metrics = Metrics()
+  let supervisor: Supervisor
+
+  /// To be made first, on the main thread: it blocks the signals that the process waits for, and threads inherit that.
+  init(_ settings: Settings) {
+    self.settings = settings
+    log = settings.log(component: settings.role.rawValue)
+    Signals.blockTermination()
+    supervisor = Supervisor(log: log)
+    metrics.addProcessMetrics()
+  }
+
+  /// Opens the management address, then waits for the end.
+  /// - Parameter stop: what to do once all threads were asked to end, before they are waited for.
+  /// - Returns: the exit code.
+  func run() throws(CommandError) -> Int32 {
+    let management = try listen(.managementListen, name: "management") { configuration in
+      // Scrapers and probes: few, and each short.
+      configuration.connectionLimit = 64
+    } handler: {
+      ManagementHandler(health: health, metrics: metrics)
+    }
+    defer { management.stop(timeout: .seconds(1)) }
+    log.info("started", ["management": .string("\(settings.listenAddress(.managementListen).host):\(management.port)")])
+    return supervisor.runUntilSignal(timeout: settings.duration(.shutdownTimeout))
+  }
+
+  /// Opens a listening server.
+  func listen(
+    _ setting: Setting, name: String, _ configure: (inout HTTPServer.Configuration) -> Void,
+    handler: () -> any RequestHandler
+  ) throws(CommandError) -> HTTPServer {
+    let address = settings.listenAddress(setting)
+    var configuration = HTTPServer.Configuration(listen: HTTP.ListenAddress(host: address.host, port: address.port))
+    configuration.name = name
+    let log = log.component(name)
+    configuration.log = { log.debug($0) }
+    configure(&configuration)
+    do {
+      return try HTTPServer(configuration, handler: handler())
+    } catch {
+      throw .failed("\(setting.name): \(error)")
+    }
+  }
+
+  /// The settings of a Kafka client.
+  static func kafka(_ settings: Settings) throws(CommandError) -> KafkaConfiguration {
+    var kafka = KafkaConfiguration(brokers: settings.string(.kafkaBrokers))
+    kafka.set("client.id", "sluice-\(settings.role.rawValue)")
+    do {
+      try kafka.merge(settings.string(.kafkaConfig))
+    } catch {
+      throw .usage("SLUICE_KAFKA_CONFIG: \(error)")
+    }
+    return kafka
+  }
+
+  /// A producer for these topics, its threads started.
+  func link(topics: [String]) throws(CommandError) -> KafkaLink {
+    do {
+      let link = try KafkaLink(
+        KafkaLink.Configuration(
+          kafka: Self.kafka(settings), topics: topics, deliveryTimeout: settings.duration(.kafkaDeliveryTimeout),
+          queueMessages: settings.int(.kafkaQueueMessages), queueBytes: settings.bytes(.kafkaQueueBytes),
+          linger: settings.duration(.kafkaLinger)),
+        log: log, health: health, metrics: metrics)
+      link.start(under: supervisor)
+      return link
+    } catch let error as CommandError {
+      throw error
+    } catch {
+      throw .failed("Kafka: \(error)")
+    }
+  }
+
+  /// Connections to the database.
+  static func pool(_ settings: Settings, size: Int) throws(CommandError) -> MongoPool {
+    do {
+      return try MongoPool(
+        uri: settings.string(.mongodbURI), applicationName: "sluice-\(settings.role.rawValue)", maximumSize: size,
+        timeout: settings.duration(.mongodbTimeout))
+    } catch {
+      throw .usage("SLUICE_MONGODB_URI: \(error.message)")
+    }
+  }
+}
+
+/// `/healthz`, `/readyz` and `/metrics`.
+private final class ManagementHandler: RequestHandler {
+  private let router: Router
+
+  init(health: Health, metrics: Metrics) {
+    var router = Router()
+    // A process that answers is alive; one whose thread died ends by itself.
+    let alive = Response(status: 200, headers: [("Content-Type", "text/plain")], body: .constant("ok\n")).prepared()
+    router.on(.get, "/healthz") { _, _ in .respond(alive) }
+    router.on(.get, "/readyz") { _, _ in .respond(.json(health.isReady ? 200 : 503, health.report())) }
+    router.on(.get, "/metrics") { _, _ in
+      .respond(Response(status: 200, headers: [("Content-Type", Metrics.contentType)], body: .bytes(metrics.render())))
+    }
+    self.router = router
+  }
+
+  func begin(_ head: borrowing RequestHead) -> Disposition { router.dispatch(head) }
+}

@@ -1,0 +1,46 @@
+import Kafka
+import MongoDB
+import Operations
+import Sink
+
+/// `sluice setup`
+enum SetupCommand: Command {
+  /// How long the servers may take for one step.
+  private static let timeout: Duration = .seconds(15)
+
+  static func run(_ settings: Settings, _ arguments: [String]) throws(CommandError) -> Int32 {
+    try takeNothing(arguments)
+    try prepare(settings) { print($0) }
+    return 0
+  }
+
+  /// Makes topics, collections and indexes that are not there yet.
+  static func prepare(_ settings: Settings, _ report: (String) -> Void) throws(CommandError) {
+    let kafka = try Service.kafka(settings)
+    do throws(KafkaError) {
+      let admin = try Admin(kafka)
+      defer { admin.close() }
+      for topic in [settings.string(.kafkaTopic), settings.string(.kafkaDeadLetterTopic)] {
+        let isNew = try admin.createTopic(
+          topic, partitions: settings.int(.kafkaPartitions), replication: settings.int(.kafkaReplication),
+          timeout: timeout)
+        report("topic \(topic): \(isNew ? "created" : "there already")")
+      }
+    } catch {
+      throw .failed("SLUICE_KAFKA_BROKERS (\(settings.string(.kafkaBrokers))): \(error)")
+    }
+    let schema = DatabaseSchema(
+      database: settings.string(.mongodbDatabase), layout: settings.enumeration(.mongodbLayout),
+      retention: settings.duration(.retention))
+    let pool = try Service.pool(settings, size: 1)
+    defer { pool.close() }
+    do {
+      let made = try pool.withClient { (client) throws(MongoError) in try schema.create(client) }
+      report(
+        "database \(settings.string(.mongodbDatabase)): \(made.isEmpty ? "there already" : made.joined(separator: ", "))"
+      )
+    } catch {
+      throw .failed("SLUICE_MONGODB_URI (\(pool.servers)): \(error)")
+    }
+  }
+}

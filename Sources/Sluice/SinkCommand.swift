@@ -1,0 +1,44 @@
+import Kafka
+import MongoDB
+import Operations
+import Publishing
+import Sink
+
+/// `sluice sink`
+enum SinkCommand: Command {
+  static func run(_ settings: Settings, _ arguments: [String]) throws(CommandError) -> Int32 {
+    try takeNothing(arguments)
+    let service = Service(settings)
+    try start(in: service)
+    return try service.run()
+  }
+
+  /// Starts Kafka → MongoDB in a process.
+  static func start(in service: Service) throws(CommandError) {
+    let settings = service.settings
+    let deadLetterTopic = settings.string(.kafkaDeadLetterTopic)
+    let link = try service.link(topics: [settings.string(.kafkaTopic), deadLetterTopic])
+    let log = service.log.component("mongodb")
+    MongoPool.installLogHandler { _, message in log.debug(message) }
+    let pool = try Service.pool(settings, size: 2)
+    do {
+      let sink = SinkService(
+        SinkService.Configuration(
+          kafka: try Service.kafka(settings), topic: settings.string(.kafkaTopic), group: settings.string(.kafkaGroup),
+          deadLetterTopic: deadLetterTopic, database: settings.string(.mongodbDatabase),
+          layout: settings.enumeration(.mongodbLayout), retention: settings.duration(.retention),
+          futureTolerance: settings.duration(.futureTolerance), batchReadings: settings.int(.batchReadings),
+          batchDelay: settings.duration(.batchDelay)),
+        pool: pool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic), log: service.log,
+        health: service.health, metrics: service.metrics)
+      try sink.start(under: service.supervisor) {
+        link.close(timeout: .seconds(5))
+        pool.close()
+      }
+    } catch let error as CommandError {
+      throw error
+    } catch {
+      throw .failed("Kafka: \(error)")
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import Glibc
+import Operations
+
+/// The executable: one file per subcommand, chosen here.
+@main
+enum Sluice {
+  static func main() {
+    // A client that goes away while it is written to must be an error, not the end of the process.
+    signal(SIGPIPE, SIG_IGN)
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    do throws(CommandError) {
+      exit(try run(arguments))
+    } catch {
+      printError("sluice: \(error.message)")
+      exit(error.exitCode)
+    }
+  }
+
+  private static func run(_ arguments: [String]) throws(CommandError) -> Int32 {
+    guard let name = arguments.first else { throw .usage(overview) }
+    if name == "--help" || name == "-h" || name == "help" {
+      print(overview)
+      return 0
+    }
+    guard let role = Role(rawValue: name), let command = commands[role] else {
+      throw .usage("there is no subcommand '\(name)'\n\n\(overview)")
+    }
+    let rest = Array(arguments.dropFirst())
+    if Settings.wantsHelp(rest) {
+      print(Settings.helpText(for: role, commandFlags: command.flags), terminator: "")
+      return 0
+    }
+    let loaded: (settings: Settings, rest: [String])
+    do {
+      loaded = try Settings.load(role: role, arguments: rest)
+    } catch {
+      throw .usage(error.message)
+    }
+    return try command.run(loaded.settings, loaded.rest)
+  }
+
+  private static let commands: [Role: any (Command & SendableMetatype).Type] = [
+    .ingest: IngestCommand.self, .sink: SinkCommand.self, .setup: SetupCommand.self,
+  ]
+
+  private static var overview: String {
+    "usage: sluice COMMAND [--flag value …]; sluice COMMAND --help says more\n\n"
+      + Role.allCases.filter { commands[$0] != nil }
+      .map { "  \($0.rawValue.padded(to: 10))\($0.summary)" }.joined(separator: "\n")
+  }
+}
+
+/// A subcommand.
+protocol Command: Sendable {
+  /// Its flags that are no settings.
+  static var flags: [CommandFlag] { get }
+
+  /// Carries it out.
+  /// - Parameter arguments: what is left of the command line.
+  /// - Returns: the exit code.
+  static func run(_ settings: Settings, _ arguments: [String]) throws(CommandError) -> Int32
+}
+
+extension Command {
+  static var flags: [CommandFlag] { [] }
+
+  /// Refuses arguments where there are none.
+  static func takeNothing(_ arguments: [String]) throws(CommandError) {
+    if let first = arguments.first { throw .usage("unexpected argument '\(first)'") }
+  }
+}
+
+/// Why a subcommand ends at once: one line that says what to do.
+struct CommandError: Error {
+  let message: String
+  let exitCode: Int32
+
+  /// The command line or the settings are wrong.
+  static func usage(_ message: String) -> CommandError { CommandError(message: message, exitCode: 2) }
+  /// Anything else.
+  static func failed(_ message: String) -> CommandError { CommandError(message: message, exitCode: 1) }
+}
+
+extension String {
+  fileprivate func padded(to count: Int) -> String { self + String(repeating: " ", count: max(1, count - self.count)) }
+}
+
+/// Writes a line to standard error.
+func printError(_ text: String) { Log.standardError(Array("\(text)\n".utf8)) }
