@@ -31,6 +31,15 @@ import Testing
     #expect(BoundedQueue<Int>(capacity: 0).capacity == 1)
   }
 
+  /// It grows when its first element is in the middle of the ring.
+  @Test func keepsTheOrderWhenItGrows() {
+    let queue = BoundedQueue<Int>(capacity: 1_000)
+    for number in 0..<10 { #expect(queue.put(number)) }
+    #expect(queue.takeAll(upTo: 7) == Array(0..<7))
+    for number in 10..<600 { #expect(queue.put(number)) }
+    #expect(queue.takeAll() == Array(7..<600))
+  }
+
   @Test func takesUpToALimit() {
     let queue = BoundedQueue<Int>(capacity: 10)
     for number in 0..<10 { #expect(queue.put(number)) }

@@ -80,7 +80,7 @@ func refusal(
     func address(_ role: Role) throws -> String { try load(role).settings.string(.managementListen) }
     #expect(try address(.ingest) == "127.0.0.1:9090")
     #expect(try address(.bridge) == "127.0.0.1:9091")
-    #expect(try address(.sink) == "127.0.0.1:9093")
+    #expect(try address(.sink) == "127.0.0.1:9095")
     #expect(try address(.dev) == "127.0.0.1:9090")
   }
 
