@@ -25,6 +25,12 @@ struct Deadline: ~Copyable, Sendable {
 
   var isExpired: Bool { value.load(ordering: .acquiring) == Deadline.expired }
 
+  /// A mark of what is waited for at this moment, another one each time; nil when nothing is.
+  var mark: Int64? {
+    let current = value.load(ordering: .acquiring)
+    return current == Deadline.none || current == Deadline.expired ? nil : current
+  }
+
   /// False when it has expired before.
   func set(_ phase: Phase, at milliseconds: Int64) -> Bool { replace(by: Deadline.encode(phase, milliseconds)) }
 
