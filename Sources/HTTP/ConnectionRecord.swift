@@ -9,10 +9,7 @@ final class ConnectionRecord: Sendable {
   let exchange = Mutex<Exchange?>(nil)
   /// Whether bytes may come after the last answer, so that closing at once would destroy it on its way (RFC 9112, 9.6).
   let lingers = Atomic(false)
-  // These two belong to the tending thread.
-  /// The mark of the wait during which it was seen that the client had not closed.
-  nonisolated(unsafe) var checkedMark: Int64 = 0
-  /// When it expired; 0 before.
+  /// When it expired; 0 before. Only the tending thread uses it.
   nonisolated(unsafe) var expiredAt: Int64 = 0
   /// Where the table keeps this.
   let slot: Int

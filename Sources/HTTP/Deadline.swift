@@ -25,10 +25,10 @@ struct Deadline: ~Copyable, Sendable {
 
   var isExpired: Bool { value.load(ordering: .acquiring) == Deadline.expired }
 
-  /// A mark of what is waited for at this moment, another one each time; nil when nothing is.
-  var mark: Int64? {
+  /// Whether the client must send something.
+  var isWaiting: Bool {
     let current = value.load(ordering: .acquiring)
-    return current == Deadline.none || current == Deadline.expired ? nil : current
+    return current != Deadline.none && current != Deadline.expired
   }
 
   /// False when it has expired before.

@@ -23,6 +23,10 @@ struct Errands: Sendable {
 extension ServerCore {
   /// Milliseconds that a client gets to read an answer that it did not wait for.
   private static let lingerTime: Int64 = 2_000
+  /// Milliseconds that a client whose time is over gets to close the connection itself.
+  private static let expiryTime: Int64 = 500
+  /// Sweeps after which it is looked again whether a client has closed: each look is a system call.
+  private static let checkInterval = 8
 
   func opened(_ descriptor: Int32) -> ConnectionRecord {
     let until = MonotonicClock.coarseMilliseconds + limits.idle
@@ -64,6 +68,7 @@ extension ServerCore {
     let tick = min(250, max(10, min(limits.idle, limits.body) / 8))
     var nextSweep = MonotonicClock.coarseMilliseconds + tick
     var pausedUntil: Int64 = 0
+    var round = 0
     defer { for socket in lingering { close(socket.descriptor) } }
     while true {
       let now = MonotonicClock.coarseMilliseconds
@@ -101,7 +106,8 @@ extension ServerCore {
         return nil
       }
       if later >= nextSweep {
-        sweep(later)
+        sweep(later, round: round)
+        round &+= 1
         nextSweep = later + tick
       }
     }
@@ -127,11 +133,11 @@ extension ServerCore {
   }
 
   /// Ends connections whose time is over, and wakes those whose end the library has overlooked.
-  private func sweep(_ now: Int64) {
+  private func sweep(_ now: Int64, round: Int) {
     connections.withLock { table in
       for record in table.records {
         switch record.deadline.expire(ifBefore: now) {
-        case nil: nudge(record, now)
+        case nil: nudge(record, now, isChecked: (record.slot + round) % ServerCore.checkInterval == 0)
         case .head:
           // There may be half a head, which deserves no answer.
           shutdown(record.descriptor, Int32(SHUT_RDWR))
@@ -151,19 +157,15 @@ extension ServerCore {
     }
   }
 
-  private func nudge(_ record: ConnectionRecord, _ now: Int64) {
+  private func nudge(_ record: ConnectionRecord, _ now: Int64, isChecked: Bool) {
     if unsafe record.expiredAt > 0 {
-      if unsafe now > record.expiredAt + ServerCore.lingerTime { shutdown(record.descriptor, Int32(SHUT_RD)) }
+      if unsafe now > record.expiredAt + ServerCore.expiryTime { shutdown(record.descriptor, Int32(SHUT_RD)) }
       return
     }
     // The library waits for an edge after a short read, but when the end came with the data there is none to come.
-    // Closing the reading direction of a socket that is at its end changes nothing and makes one; it may coincide
-    // with the first, so it is repeated until the library has noticed.
-    guard let mark = record.deadline.mark, unsafe mark != record.checkedMark else { return }
-    if sluice_http_is_at_end(record.descriptor) {
+    // Closing the reading direction of a socket that is at its end changes nothing, and makes one.
+    if isChecked, record.deadline.isWaiting, sluice_http_is_at_end(record.descriptor) {
       shutdown(record.descriptor, Int32(SHUT_RD))
-    } else {
-      unsafe record.checkedMark = mark
     }
   }
 

@@ -7,7 +7,7 @@ import Testing
 @Suite struct ExchangeTests {
   @Test(arguments: ["/later", "/instant", "/echo"], [1, 2])
   func `Each of many concurrent answers goes to its own request`(path: String, threads: Int) throws {
-    try withServer({ $0.threads = threads }) { server, service in
+    try withServer(settings { $0.threads = threads }) { server, service in
       let wrong = Mutex(0)
       let right = Mutex(0)
       DispatchQueue.concurrentPerform(iterations: 8) { worker in

@@ -57,7 +57,7 @@ import Testing
     "Content-Length: 10", "Content-Length: 1000000", "Transfer-Encoding: chunked",
   ])
   func `A body that stops coming is answered 408`(framing: String) throws {
-    try withServer({ $0.bodyTimeout = .milliseconds(300) }) { server, service in
+    try withServer(settings { $0.bodyTimeout = .milliseconds(300) }) { server, service in
       let client = try RawClient(server.port)
       client.send(request("POST", "/echo", framing, body: framing.hasPrefix("T") ? "3\r\nabc\r\n" : "abc"))
       let answer = try client.untilClosed()
@@ -74,7 +74,7 @@ import Testing
     ("Transfer-Encoding: chunked", "1;x=", "y"), ("Transfer-Encoding: chunked", "0\r\nX: y", "z"),
   ])
   func `A body that drips is answered 408`(framing: String, first: String, drop: String) throws {
-    try withServer({ $0.bodyTimeout = .milliseconds(500) }) { server, service in
+    try withServer(settings { $0.bodyTimeout = .milliseconds(500) }) { server, service in
       let client = try RawClient(server.port)
       client.send(request("POST", "/echo", framing, body: first))
       let start = ContinuousClock.now
@@ -87,10 +87,12 @@ import Testing
   }
 
   @Test func `A long body may take its time if it keeps coming`() throws {
-    try withServer({
-      $0.bodyTimeout = .milliseconds(600)
-      $0.minimumBodyRate = 1000
-    }) { server, _ in
+    try withServer(
+      settings {
+        $0.bodyTimeout = .milliseconds(600)
+        $0.minimumBodyRate = 1000
+      }
+    ) { server, _ in
       let client = try RawClient(server.port)
       client.send(request("POST", "/echo", "Content-Length: 12000"))
       for _ in 0..<12 {
@@ -102,7 +104,7 @@ import Testing
   }
 
   @Test func `A refused body that stops coming ends with the refusal`() throws {
-    try withServer({ $0.bodyTimeout = .milliseconds(300) }) { server, service in
+    try withServer(settings { $0.bodyTimeout = .milliseconds(300) }) { server, service in
       let client = try RawClient(server.port)
       client.send(request("POST", "/limit/4", "Transfer-Encoding: chunked", body: "6\r\nabcdef\r\n"))
       #expect(try client.untilClosed().hasPrefix("HTTP/1.1 413"))
@@ -113,7 +115,7 @@ import Testing
   }
 
   @Test func `A connection without a request is closed, also when the head drips`() throws {
-    try withServer({ $0.idleTimeout = .milliseconds(400) }) { server, service in
+    try withServer(settings { $0.idleTimeout = .milliseconds(400) }) { server, service in
       let silent = try RawClient(server.port)
       let served = try RawClient(server.port)
       let dripping = try RawClient(server.port)
@@ -131,10 +133,12 @@ import Testing
   }
 
   @Test func `A suspended request outlives the timeouts`() throws {
-    try withServer({
-      $0.idleTimeout = .milliseconds(200)
-      $0.bodyTimeout = .milliseconds(200)
-    }) { server, service in
+    try withServer(
+      settings {
+        $0.idleTimeout = .milliseconds(200)
+        $0.bodyTimeout = .milliseconds(200)
+      }
+    ) { server, service in
       let client = try RawClient(server.port)
       let idle = try RawClient(server.port)
       client.send(request("POST", "/held", "Content-Length: 1", body: "x"))
@@ -147,7 +151,7 @@ import Testing
   }
 
   @Test func `Connections beyond the limit wait their turn`() throws {
-    try withServer({ $0.connectionLimit = 2 }) { server, _ in
+    try withServer(settings { $0.connectionLimit = 2 }) { server, _ in
       var first: RawClient? = try RawClient(server.port)
       let second = try RawClient(server.port)
       for client in [first!, second] {
@@ -165,7 +169,7 @@ import Testing
   }
 
   @Test func `One address has a limit of its own`() throws {
-    try withServer({ $0.perAddressLimit = 3 }) { server, _ in
+    try withServer(settings { $0.perAddressLimit = 3 }) { server, _ in
       var clients = try (0..<3).map { _ in try RawClient(server.port) }
       for client in clients {
         client.send(request("GET", "/ok"))

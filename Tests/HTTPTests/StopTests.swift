@@ -54,7 +54,7 @@ import Testing
   @Test(arguments: [1, 2])
   func `It stops in the middle of traffic, twice at once, and again`(threads: Int) throws {
     for round in 0..<5 {
-      try withServer({ $0.threads = threads }) { server, service in
+      try withServer(settings { $0.threads = threads }) { server, service in
         let answered = Mutex(0)
         let group = DispatchGroup()
         for worker in 0..<6 {

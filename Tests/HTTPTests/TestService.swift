@@ -105,14 +105,18 @@ final class TestService: RequestHandler {
   }
 }
 
+/// The default settings on a free port, but for what `adjust` changes.
+func settings(_ adjust: (inout HTTPServer.Configuration) -> Void = { _ in }) -> HTTPServer.Configuration {
+  var configuration = HTTPServer.Configuration(listen: ListenAddress(host: "127.0.0.1", port: 0))
+  adjust(&configuration)
+  return configuration
+}
+
 /// Runs `body` with a server and checks afterwards that nothing was left behind.
 func withServer(
-  _ adjust: (inout HTTPServer.Configuration) -> Void = { _ in },
-  _ body: (HTTPServer, TestService) throws -> Void
+  _ configuration: HTTPServer.Configuration = settings(), _ body: (HTTPServer, TestService) throws -> Void
 ) throws {
   let service = TestService()
-  var configuration = HTTPServer.Configuration(listen: try ListenAddress(parsing: "127.0.0.1:0"))
-  adjust(&configuration)
   let server = try HTTPServer(configuration, handler: service)
   do {
     try body(server, service)
