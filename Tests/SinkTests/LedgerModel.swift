@@ -48,7 +48,7 @@ struct LedgerModel: Hashable {
   /// Sorted; may hold the same twice, which is what must not last.
   var copies: [Copy] = []
   var owners: [Owner] = [Owner()]
-  /// Sent by someone who no longer waits for it; carried out late, in part, or never. Sorted by description.
+  /// Sent by someone who no longer waits for it; carried out late, in part, or never. In one order per set.
   var late: [Request] = []
   /// Epochs so old that nothing claimed under them is sent any more: the writer looks at its clock.
   var expired: Set<Int32> = []
@@ -252,7 +252,8 @@ struct LedgerModel: Hashable {
   private mutating func abandonRequest(of index: Int) {
     if let request = owners[index].waiting {
       late.append(request)
-      late.sort { "\($0)" < "\($1)" }
+      // Any order will do, as long as the same set has one.
+      late.sort { $0.hashValue < $1.hashValue }
     }
     owners[index].waiting = nil
   }
