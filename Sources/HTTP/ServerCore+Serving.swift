@@ -58,6 +58,8 @@ extension ServerCore {
     if let refusal = unsafe exchange.progress.receiver?.receive(piece) {
       exchange.respond(refusal)
       unsafe exchange.progress.isRefused = true
+      // What it holds of the body must not wait for the rest to be dropped.
+      unsafe exchange.progress.receiver = nil
       // From here on no further bytes buy time.
       return record.deadline.set(.body, at: MonotonicClock.coarseMilliseconds + limits.body)
     }

@@ -13,8 +13,7 @@ package final class IngestService: RequestHandler {
     publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics,
     now: @escaping @Sendable () -> Int64 = Clock.nowMilliseconds
   ) {
-    let readings = ReadingsRoute(publisher: publisher, limits: limits, now: now)
-    metrics.gauge("sluice_http_body_bytes", "Bytes of request bodies held.") { Double(readings.memory.inUse) }
+    let readings = ReadingsRoute(publisher: publisher, limits: limits, metrics: metrics, now: now)
     var router = Router()
     router.on(.post, "/v1/readings") { head, _ in readings.begin(head) }
     self.router = router
