@@ -30,7 +30,8 @@ import Testing
     let routes = Routes()
     let request = routes.send("[\(reading("a")),\(reading("b")),\(reading("c"))]", [Self.json])
     #expect(request.status == 202 && request.text == #"{"accepted":3}"#)
-    #expect(routes.publisher.published.map { $0.prefix(13) } == [#"{"device":"a""#, #"{"device":"b""#, #"{"device":"c""#])
+    #expect(
+      routes.publisher.published.map { $0.prefix(13) } == [#"{"device":"a""#, #"{"device":"b""#, #"{"device":"c""#])
     #expect(routes.publisher.counted == (3, 0))
   }
 
@@ -328,7 +329,8 @@ import Testing
     #expect(large.status == 413 && large.errorCode == "too_large" && large.header("Retry-After") == nil)
     let partly = answer(two) { $0 == 1 ? .refused($0, .messageTooLarge) : nil }
     #expect(partly.status == 207)
-    #expect(partly.text.hasPrefix(#"{"accepted":1,"rejected":1,"errors":[{"index":1,"field":"","reason":"not stored: "#))
+    #expect(
+      partly.text.hasPrefix(#"{"accepted":1,"rejected":1,"errors":[{"index":1,"field":"","reason":"not stored: "#))
   }
 
   /// All combinations of five items that are readings or not, delivered or not.
