@@ -70,7 +70,7 @@ enum Answers {
         headers: [("Retry-After", "2")])
     }
     if errors.isEmpty && undelivered.isEmpty {
-      return accepted == 1 ? acceptedOne : .json(202, Array("{\"accepted\":\(accepted)}".utf8))
+      return .json(202, Array("{\"accepted\":\(accepted)}".utf8))
     }
     let items = rejections(errors, undelivered.sorted { $0.index < $1.index })
     var body = ByteBuffer(capacity: 64 + items.count * 96)

@@ -29,6 +29,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private var errors: [ItemError] = []
   private var exchange: Exchange?
 
+  private static let padding = [UInt8](repeating: 0, count: JSONParser.padding)
   /// Bytes that an error of an item takes, here and in the answer; one with both of its times takes 400.
   private static let errorSize = 512
 
@@ -51,19 +52,29 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   deinit { route.memory.give(reserved) }
 
   func receive(_ piece: UnsafeRawBufferPointer) -> Response? {
-    if let inflater {
-      do {
-        try inflater.feed(piece, appendingTo: &body)
-      } catch .limitExceeded {
-        return Answers.tooLarge(limit: route.limits.body)
-      } catch {
-        return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
-      }
-    } else {
+    guard let inflater else {
       guard piece.count <= route.limits.body - body.count else { return Answers.tooLarge(limit: route.limits.body) }
-      body.append(contentsOf: piece)
+      return keep(piece) ? nil : Answers.busy
     }
-    return body.count <= reserved || reserve(body.count) ? nil : Answers.busy
+    var isKept = true
+    do {
+      try inflater.inflate(piece) { unpacked in
+        isKept = keep(unpacked)
+        return isKept
+      }
+    } catch .limitExceeded {
+      return Answers.tooLarge(limit: route.limits.body)
+    } catch {
+      return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
+    }
+    return isKept ? nil : Answers.busy
+  }
+
+  /// Adds to the body, if there is memory for it.
+  private func keep(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard body.count + bytes.count <= reserved || reserve(body.count + bytes.count) else { return false }
+    body.append(contentsOf: bytes)
+    return true
   }
 
   /// Takes from the memory budget, or gives back, so that this request holds that many bytes.
@@ -119,7 +130,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   private func decode(_ now: Int64, _ workspace: Workspace) -> BodyError? {
     let count = body.count
-    body.append(contentsOf: repeatElement(0, count: JSONParser.padding))
+    body += Self.padding
     return body.withUnsafeBytes { bytes -> BodyError? in
       do throws(BodyError) {
         try SluiceFormat.decode(
@@ -145,7 +156,10 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     let undelivered = undelivered.withLock { $0 }
     route.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
     route.refused.increment(by: errors.count)
-    exchange?.respond(Answers.outcome(produced: produced, errors: errors, undelivered: undelivered))
+    exchange?.respond(
+      produced == 1 && undelivered.isEmpty && errors.isEmpty
+        ? Answers.acceptedOne
+        : Answers.outcome(produced: produced, errors: errors, undelivered: undelivered))
     // The exchange holds this receiver: without this neither would ever be freed.
     exchange = nil
   }
