@@ -1,0 +1,20 @@
+/// How many messages to take at once: as many as there are, until Kafka cannot keep up.
+///
+/// A batch that Kafka does not take as a whole comes again as a whole. Were it as large again, a Kafka that is slow, or
+/// that takes no requests of that size, would never get through one, and would store parts of it over and over.
+struct BatchLimit: Equatable {
+  let maximum: Int
+  private(set) var current: Int
+
+  /// - Parameter maximum: at least 1; less is taken as 1.
+  init(maximum: Int) {
+    self.maximum = max(1, maximum)
+    current = self.maximum
+  }
+
+  /// A batch of that many went through.
+  mutating func succeeded() { current = current > maximum / 2 ? maximum : current * 2 }
+
+  /// A batch of that many did not: the next is at most half of it.
+  mutating func failed(count: Int) { current = min(current, max(1, count / 2)) }
+}

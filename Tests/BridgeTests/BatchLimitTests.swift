@@ -1,0 +1,43 @@
+import Testing
+
+@testable import Bridge
+
+@Suite struct BatchLimitTests {
+  @Test func halvesWhatFailedAndDoublesWhatWentThrough() {
+    var limit = BatchLimit(maximum: 5_000)
+    #expect(limit.current == 5_000)
+    limit.succeeded()
+    #expect(limit.current == 5_000)
+    // Half of what it was, not of what it might have been.
+    limit.failed(count: 20)
+    #expect(limit.current == 10)
+    // More than the limit: what a subscription brought along.
+    limit.failed(count: 1_000)
+    #expect(limit.current == 10)
+    limit.succeeded()
+    #expect(limit.current == 20)
+    limit.failed(count: 1)
+    #expect(limit.current == 1)
+    for _ in 0..<12 { limit.succeeded() }
+    #expect(limit.current == 4_096)
+    limit.succeeded()
+    #expect(limit.current == 5_000)
+  }
+
+  @Test func staysWithinItsBoundsAndComesBack() {
+    for maximum in [0, 1, 2, 3, 7, 5_000, .max] {
+      for count in [0, 1, 2, 3, 4_999, 5_000, .max] {
+        var limit = BatchLimit(maximum: maximum)
+        for _ in 0..<3 {
+          limit.failed(count: count)
+          #expect((1...max(1, maximum)).contains(limit.current))
+        }
+        for _ in 0..<64 {
+          limit.succeeded()
+          #expect((1...max(1, maximum)).contains(limit.current))
+        }
+        #expect(limit.current == max(1, maximum))
+      }
+    }
+  }
+}
