@@ -93,9 +93,9 @@ final class BridgeLoop {
   }
 
   /// How long Kafka may take: a bit longer than the producer needs to find out that it takes too long, and not so long
-  /// that the broker takes this client for gone.
+  /// that the broker takes this client for gone. With the shortest keep-alive, 5 s, half a second is left at worst.
   private var patience: Duration {
-    min(bridge.configuration.deliveryTimeout + .seconds(2), subscriber.keepAliveBudget - .seconds(2))
+    min(bridge.configuration.deliveryTimeout + .seconds(2), subscriber.keepAliveBudget - .seconds(1))
   }
 
   private func asking(_ body: () throws(MQTTError) -> Void) throws(Setback) {

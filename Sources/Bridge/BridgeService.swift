@@ -11,7 +11,10 @@ package import Readings
 /// That holds for messages published at QoS 1 and 2; those at QoS 0 are not kept by anyone. While Kafka is away there
 /// is no connection, and the broker keeps everything.
 ///
-/// A broker that limits unacknowledged messages (mosquitto to 20, `max_inflight_messages`) limits the batches too.
+/// Retained messages that come with a subscription are not stored: see `Forwarder.forward`.
+///
+/// A broker that limits unacknowledged messages limits the batches too. mosquitto 2.0.11 begins with its
+/// `max_inflight_messages` (20), but sends as many more for each acknowledgement: batches soon grow with the load.
 package final class BridgeService: Sendable {
   /// What to read, and what of it to take.
   package struct Configuration: Sendable {
@@ -23,7 +26,7 @@ package final class BridgeService: Sendable {
     package var group: String?
     package var filters: [String]
     package var bounds: TimeBounds
-    /// What the producer was given.
+    /// What the producer was given. A keep-alive below twice this and 8 s gives a batch up sooner.
     package var deliveryTimeout: Duration
     /// Messages of a batch, at most.
     package var batchMessages: Int

@@ -26,7 +26,8 @@ package final class Admin: Sendable {
     }
   }
 
-  /// One topic, nil if there is none of that name.
+  /// One topic, nil if there is none of that name. The brokers are told not to create it, which the mock cluster
+  /// ignores.
   package func describeTopic(_ name: String, timeout: Duration) throws(KafkaError) -> ClusterDescription.Topic? {
     try handle.use { (client) throws(KafkaError) in
       try unsafe ClusterDescription(of: client, .topic(name), timeout: timeout).topics.first

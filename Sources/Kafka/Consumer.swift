@@ -110,7 +110,8 @@ package final class Consumer: Sendable {
     }
   }
 
-  /// Leaves the group and frees everything; `revoked` is called within. A second call does nothing.
+  /// Leaves the group and frees everything; `revoked` is called within. A second call does nothing. With a broker that
+  /// hangs it takes five seconds, which is how long librdkafka waits for the answer to its leaving.
   ///
   /// On the polling thread, not inside the rebalance handler.
   package func close() {

@@ -4,8 +4,9 @@ import Synchronization
 /// A Kafka cluster in this process, in memory, that clients of this and other processes reach by TCP on 127.0.0.1.
 ///
 /// It knows idempotent producers and consumer groups. It keeps at most 5 MB or 100,000 messages per partition, dropping
-/// the oldest, and forgets everything when it is closed. Joining a group takes about three seconds. It creates a topic
-/// that is asked for (with four partitions), but answers no admin requests: use ``createTopic(_:partitions:replication:)``.
+/// the oldest, and forgets everything when it is closed. Joining a group takes about three seconds; while a group
+/// rebalances it refuses commits (`.rebalanceInProgress`), which Kafka takes. It creates a topic that is asked for (with
+/// four partitions), but answers no admin requests: use ``createTopic(_:partitions:replication:)``.
 package final class MockCluster: Sendable {
   /// A kind of request, by its number in the Kafka protocol.
   package struct Request: RawRepresentable, Hashable, Sendable {

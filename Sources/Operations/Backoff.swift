@@ -19,7 +19,8 @@ package struct Backoff: Sendable, Equatable {
 
   /// The next wait.
   package mutating func next(using generator: inout some RandomNumberGenerator) -> Duration {
-    let wait = ceiling * Double.random(in: 0...1, using: &generator)
+    // 53 random bits, which is what a Double holds. `Double.random` would draw again and again from a poor generator.
+    let wait = ceiling * (Double(generator.next() >> 11) * 0x1p-53)
     // Compared before doubling, so that it cannot overflow.
     ceiling = ceiling > cap / 2 ? cap : ceiling * 2
     return wait

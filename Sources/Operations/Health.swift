@@ -1,4 +1,5 @@
 import Synchronization
+import Timestamps
 
 /// Whether a part of the process can do its work.
 package enum HealthState: Sendable, Equatable {
@@ -56,7 +57,7 @@ package final class Health: Sendable {
         QuotedText.append(reason, to: &bytes)
       }
       bytes.append(contentsOf: ",\"since\":\"".utf8)
-      RFC3339.append(part.status.since, to: &bytes)
+      bytes.append(contentsOf: Timestamp.text(part.status.since).utf8)
       bytes.append(contentsOf: "\"}".utf8)
     }
     bytes.append(contentsOf: "}}".utf8)

@@ -1,3 +1,5 @@
+import Timestamps
+
 /// One event, ready to be written.
 struct LogLine {
   let milliseconds: Int64
@@ -19,7 +21,7 @@ struct LogLine {
   }
 
   private func appendText(to bytes: inout [UInt8]) {
-    RFC3339.append(milliseconds, to: &bytes)
+    bytes.append(contentsOf: Timestamp.text(milliseconds).utf8)
     bytes.append(UInt8(ascii: " "))
     bytes.append(contentsOf: level.rawValue.utf8)
     bytes.append(UInt8(ascii: " "))
@@ -48,7 +50,7 @@ struct LogLine {
 
   private func appendJSON(to bytes: inout [UInt8]) {
     bytes.append(contentsOf: "{\"time\":\"".utf8)
-    RFC3339.append(milliseconds, to: &bytes)
+    bytes.append(contentsOf: Timestamp.text(milliseconds).utf8)
     bytes.append(contentsOf: "\",\"level\":\"".utf8)
     bytes.append(contentsOf: level.rawValue.utf8)
     bytes.append(contentsOf: "\",\"component\":".utf8)

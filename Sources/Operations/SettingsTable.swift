@@ -147,7 +147,7 @@ extension Setting {
 
   package static let managementListen = Setting(
     "SLUICE_MANAGEMENT_LISTEN", .listen,
-    .byRole([.bridge: "127.0.0.1:9091", .sink: "127.0.0.1:9093"], otherwise: "127.0.0.1:9090"), roles: services,
+    .byRole([.bridge: "127.0.0.1:9091", .sink: "127.0.0.1:9095"], otherwise: "127.0.0.1:9090"), roles: services,
     "Where /healthz, /readyz and /metrics are.")
   package static let logLevel = Setting(
     "SLUICE_LOG_LEVEL", .oneOf(Log.Level.allCases.map(\.rawValue)), .text("info"), roles: everyone,
