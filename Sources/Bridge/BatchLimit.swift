@@ -12,8 +12,12 @@ struct BatchLimit: Equatable {
     current = self.maximum
   }
 
-  /// A batch of that many went through.
-  mutating func succeeded() { current = current > maximum / 2 ? maximum : current * 2 }
+  /// A batch went through: the next may be a sixteenth larger. Eleven go through until it is twice as much again, which
+  /// may be too much again.
+  mutating func succeeded() {
+    let step = max(1, current / 16)
+    current = current > maximum - step ? maximum : current + step
+  }
 
   /// A batch of that many did not: the next is at most half of it.
   mutating func failed(count: Int) { current = min(current, max(1, count / 2)) }

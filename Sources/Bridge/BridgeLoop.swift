@@ -17,7 +17,8 @@ final class BridgeLoop {
   private let supervisor: Supervisor
   private var limit: BatchLimit
   private var messages: [MQTTMessage] = []
-  private var hasSubscribed = false
+  /// Whether a batch went through on this connection.
+  private var hasAcknowledged = false
 
   init(_ bridge: BridgeService, _ forwarder: Forwarder, _ supervisor: Supervisor) {
     self.bridge = bridge
@@ -38,6 +39,7 @@ final class BridgeLoop {
         continue
       }
       let start = Clock.monotonic()
+      hasAcknowledged = false
       do throws(Setback) {
         try serve()
       } catch {
@@ -46,7 +48,9 @@ final class BridgeLoop {
         if supervisor.isStopping { return }
         bridge.state.failing("\(error)")
         bridge.metrics.outages.with(error.cause).increment()
-        if Clock.monotonic() - start >= Self.steadyTime { backoff.reset() }
+        // Kafka that takes some batches and others not gets the next, smaller one soon.
+        let isProgress = hasAcknowledged && error.cause == Setback.kafka
+        if isProgress || Clock.monotonic() - start >= Self.steadyTime { backoff.reset() }
         _ = supervisor.waitForStop(timeout: backoff.next())
       }
     }
@@ -55,12 +59,9 @@ final class BridgeLoop {
   /// One connection, until Kafka goes away or a stop is asked for.
   private func serve() throws(Setback) {
     try asking { () throws(MQTTError) in
-      let hasSession = try subscriber.connect(timeout: Self.answerTimeout)
-      // A session has its subscriptions. Messages that arrive before the answer to another SUBSCRIBE would come as one
-      // batch, whatever the limit.
-      guard !(hasSession && hasSubscribed) else { return }
+      _ = try subscriber.connect(timeout: Self.answerTimeout)
+      // Also where there is a session: one that a broker read back after a crash may lack its latest subscriptions.
       try subscriber.subscribe(bridge.filters, timeout: Self.answerTimeout)
-      hasSubscribed = true
     }
     while !supervisor.isStopping, bridge.readings.unavailability == nil {
       messages.removeAll(keepingCapacity: true)
@@ -87,6 +88,7 @@ final class BridgeLoop {
       throw error
     }
     try asking { () throws(MQTTError) in try subscriber.acknowledge() }
+    hasAcknowledged = true
     limit.succeeded()
     metrics.acknowledged.increment(by: messages.count)
     metrics.batchDuration.observe(Clock.monotonic() - start)

@@ -71,6 +71,8 @@ package final class BridgeService: Sendable {
     var configuration = configuration
     configuration.mqtt.cleanSession = false
     configuration.mqtt.maximumBatchBytes = Self.batchBytes
+    // What comes before the answer to SUBSCRIBE is part of the first batch, which has to keep to its limit.
+    configuration.mqtt.maximumInflight = 1
     self.configuration = configuration
     subscriber = try MQTTSubscriber(configuration.mqtt)
     self.readings = readings

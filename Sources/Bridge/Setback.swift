@@ -8,11 +8,13 @@ enum Setback: Error, CustomStringConvertible {
   /// Kafka did not say in time what became of a batch.
   case unanswered
 
+  static let kafka = "kafka"
+
   /// Whose fault it is, as a metric's label.
   var cause: String {
     switch self {
     case .broker: "mqtt"
-    case .refused, .unanswered: "kafka"
+    case .refused, .unanswered: Self.kafka
     }
   }
 

@@ -3,7 +3,7 @@ import Testing
 @testable import Bridge
 
 @Suite struct BatchLimitTests {
-  @Test func halvesWhatFailedAndDoublesWhatWentThrough() {
+  @Test func halvesWhatFailedAndGrowsWithWhatWentThrough() {
     var limit = BatchLimit(maximum: 5_000)
     #expect(limit.current == 5_000)
     limit.succeeded()
@@ -15,13 +15,21 @@ import Testing
     limit.failed(count: 1_000)
     #expect(limit.current == 10)
     limit.succeeded()
-    #expect(limit.current == 20)
+    #expect(limit.current == 11)
     limit.failed(count: 1)
     #expect(limit.current == 1)
-    for _ in 0..<12 { limit.succeeded() }
-    #expect(limit.current == 4_096)
     limit.succeeded()
+    #expect(limit.current == 2)
+    var batches = 0
+    while limit.current < 5_000 {
+      limit.succeeded()
+      batches += 1
+    }
     #expect(limit.current == 5_000)
+    #expect(batches < 150)
+    limit.failed(count: 3_200)
+    limit.succeeded()
+    #expect(limit.current == 1_700)
   }
 
   @Test func staysWithinItsBoundsAndComesBack() {
@@ -32,7 +40,7 @@ import Testing
           limit.failed(count: count)
           #expect((1...max(1, maximum)).contains(limit.current))
         }
-        for _ in 0..<64 {
+        for _ in 0..<1_000 {
           limit.succeeded()
           #expect((1...max(1, maximum)).contains(limit.current))
         }
