@@ -67,12 +67,7 @@ package struct DatabaseSchema: Sendable {
 
   private var indexes: [BSONDocument] {
     switch layout {
-    case .timeseries:
-      [
-        ["key": ["meta.device": 1, "ts": -1], "name": "device_ts"],
-        // What the ledger looks for after a crash: without it, all readings of the same time.
-        ["key": ["k.p": 1, "k.o": 1], "name": "origin"],
-      ]
+    case .timeseries: [["key": ["meta.device": 1, "ts": -1], "name": "device_ts"]]
     case .documents: [["key": ["meta.device": 1, "meta.sensor": 1, "ts": -1], "name": "device_sensor_ts"]]
     }
   }
@@ -83,7 +78,8 @@ package struct DatabaseSchema: Sendable {
     _ client: MongoClient, _ collection: String, after seconds: Int64, field: String, isTimeSeries: Bool
   ) throws(MongoError) -> [String] {
     var index: [(String, BSONValue)] = [
-      ("key", .document(BSONDocument([(field, .int32(1))]))), ("name", "expiry"), ("expireAfterSeconds", .int64(seconds)),
+      ("key", .document(BSONDocument([(field, .int32(1))]))), ("name", "expiry"),
+      ("expireAfterSeconds", .int64(seconds)),
     ]
     if isTimeSeries { index.append(("partialFilterExpression", ["meta.device": ["$gt": ""]])) }
     do throws(MongoError) {

@@ -100,11 +100,12 @@ struct Service {
   }
 
   /// Connections to the database.
-  static func pool(_ settings: Settings, size: Int) throws(CommandError) -> MongoPool {
+  /// - Parameter patience: a multiple of the timeout that the settings give.
+  static func pool(_ settings: Settings, size: Int, patience: Int = 1) throws(CommandError) -> MongoPool {
     do {
       return try MongoPool(
         uri: settings.string(.mongodbURI), applicationName: "sluice-\(settings.role.rawValue)", maximumSize: size,
-        timeout: settings.duration(.mongodbTimeout))
+        timeout: settings.duration(.mongodbTimeout) * patience)
     } catch {
       throw .usage("SLUICE_MONGODB_URI: \(error.message)")
     }

@@ -21,17 +21,20 @@ enum SinkCommand: Command {
     let log = service.log.component("mongodb")
     MongoPool.installLogHandler { _, message in log.debug(message) }
     let pool = try Service.pool(settings, size: 2)
+    let recoveryPool = try Service.pool(settings, size: 1, patience: 6)
     do {
       let sink = SinkService(
         SinkService.Configuration(
           kafka: try Service.kafka(settings), topic: settings.string(.kafkaTopic), group: settings.string(.kafkaGroup),
           schema: Service.schema(settings), bounds: Service.bounds(settings),
           batchReadings: settings.int(.batchReadings), batchDelay: settings.duration(.batchDelay)),
-        pool: pool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic), log: service.log,
+        pool: pool, recoveryPool: recoveryPool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic),
+        log: service.log,
         health: service.health, metrics: service.metrics)
       try sink.start(under: service.supervisor) {
         link.close(timeout: .seconds(5))
         pool.close()
+        recoveryPool.close()
       }
     } catch let error as CommandError {
       throw error
