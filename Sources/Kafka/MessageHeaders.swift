@@ -4,10 +4,14 @@ import CRdKafka
 @safe package final class MessageHeaders: @unchecked Sendable {
   // Unchecked: the list is written in init only; copying it reads it.
   private let list: OpaquePointer
+  /// What they add to a message, at most.
+  package let byteCount: Int
 
   /// Headers in the order given; names may repeat, and a value may be absent, which is not an empty one.
   package init(_ pairs: [(String, [UInt8]?)]) {
     unsafe list = rd_kafka_headers_new(pairs.count)
+    // Each has two lengths, of up to five bytes (Kafka protocol, varint).
+    byteCount = pairs.reduce(5) { $0 + $1.0.utf8.count + ($1.1?.count ?? 0) + 10 }
     for (name, value) in pairs {
       var name = name
       name.withUTF8 { name in

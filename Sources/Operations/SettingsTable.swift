@@ -15,10 +15,10 @@ extension Setting {
     kafkaBrokers, kafkaTopic, kafkaDeadLetterTopic, kafkaConfig, kafkaGroup, kafkaPartitions, kafkaReplication,
     kafkaDeliveryTimeout, kafkaLinger, kafkaQueueMessages, kafkaQueueBytes,
     mongodbURI, mongodbDatabase, mongodbLayout, mongodbTimeout,
-    retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
+    retention, futureTolerance, batchReadings, batchDelay,
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
-    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, keysFile, tlsCertificate, tlsKey,
+    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, tlsCertificate, tlsKey,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
   ]
 
@@ -39,7 +39,8 @@ extension Setting {
     "SLUICE_KAFKA_GROUP", .text(maximum: 255), .text("sluice-sink"), roles: sinks,
     "Consumer group; all sinks of one database share it.")
   package static let kafkaPartitions = Setting(
-    "SLUICE_KAFKA_PARTITIONS", .integer(1...10_000), .text("4"), roles: [.setup, .dev, .check],
+    "SLUICE_KAFKA_PARTITIONS", .integer(1...10_000), .byRole([.dev: "16"], otherwise: "4"),
+    roles: [.setup, .dev, .check],
     "Partitions of a topic when it is created; no more sinks than that can work at once.")
   package static let kafkaReplication = Setting(
     "SLUICE_KAFKA_REPLICATION", .integer(1...100), .text("1"), roles: [.setup, .dev, .check],
@@ -81,9 +82,6 @@ extension Setting {
   package static let futureTolerance = Setting(
     "SLUICE_FUTURE_TOLERANCE", .duration(.zero ... .seconds(365 * 86_400)), .text("5m"), roles: services,
     "How far ahead of this machine's clock a reading may be.")
-  package static let deduplicationWindow = Setting(
-    "SLUICE_DEDUPLICATION_WINDOW", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("24h"),
-    roles: databaseClients, "How long a sender's id or Idempotency-Key is remembered.")
   package static let batchReadings = Setting(
     "SLUICE_BATCH_READINGS", .integer(1...100_000), .text("5000"), roles: sinks,
     "Readings that are written to MongoDB at once, at most.")
@@ -134,9 +132,6 @@ extension Setting {
   package static let httpMemoryLimit = Setting(
     "SLUICE_HTTP_MEMORY_LIMIT", .bytes(1 << 20...1 << 40), .text("256MiB"), roles: ingests,
     "Bytes of bodies held at once; further requests are told to come later.")
-  package static let keysFile = Setting(
-    "SLUICE_KEYS_FILE", .path, .text(""), roles: ingests,
-    "File of the keys that may write; empty: everybody may.")
   package static let tlsCertificate = Setting(
     "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")

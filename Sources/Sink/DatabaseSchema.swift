@@ -51,7 +51,8 @@ package struct DatabaseSchema: Sendable {
     guard let collection = found.first else {
       return "the collection \(database).\(Self.readings) does not exist: sluice setup creates it"
     }
-    let isTimeSeries = collection["type"]?.string == "timeseries"
+    // Not its type: there are servers that call it a collection.
+    let isTimeSeries = collection["options"]?.document?["timeseries"] != nil
     if isTimeSeries == (layout == .timeseries) { return nil }
     return "the collection \(database).\(Self.readings) is \(isTimeSeries ? "" : "not ")a time series, "
       + "which does not fit SLUICE_MONGODB_LAYOUT=\(layout.rawValue)"

@@ -8,17 +8,39 @@ import Publishing
 struct Service {
   let settings: Settings
   let log: Log
-  let health = Health()
-  let metrics = Metrics()
+  let health: Health
+  let metrics: Metrics
   let supervisor: Supervisor
+  /// What Kafka keeps only so much of; nil when it keeps everything.
+  var backlog: Backlog?
+  /// The producer that roles of one process share.
+  private var sharedLink: KafkaLink?
 
   /// To be made first, on the main thread: it blocks the signals that the process waits for, and threads inherit that.
   init(_ settings: Settings) {
     self.settings = settings
     log = settings.log(component: settings.role.rawValue)
+    health = Health()
+    metrics = Metrics()
     Signals.blockTermination()
     supervisor = Supervisor(log: log)
     metrics.addProcessMetrics()
+  }
+
+  private init(part name: String, of whole: Service, settings: Settings, link: KafkaLink) {
+    self.settings = settings
+    log = whole.log.component(name)
+    health = whole.health
+    metrics = whole.metrics
+    supervisor = Supervisor(log: log)
+    backlog = whole.backlog
+    sharedLink = link
+  }
+
+  /// One of several roles in this process: with threads of its own, so that it can be stopped by itself, and the same
+  /// producer, health and metrics as the others, so that Kafka is asked and counted once.
+  func part(_ name: String, settings: Settings, link: KafkaLink) -> Service {
+    Service(part: name, of: self, settings: settings, link: link)
   }
 
   /// Opens the management address, then waits for the end.
@@ -66,14 +88,15 @@ struct Service {
     return kafka
   }
 
-  /// A producer for these topics, its threads started.
+  /// A producer for these topics, its threads started. The role closes it.
   func link(topics: [String]) throws(CommandError) -> KafkaLink {
+    if let sharedLink { return sharedLink.share() }
     do {
       let link = try KafkaLink(
         KafkaLink.Configuration(
           kafka: Self.kafka(settings), topics: topics, deliveryTimeout: settings.duration(.kafkaDeliveryTimeout),
           queueMessages: settings.int(.kafkaQueueMessages), queueBytes: settings.bytes(.kafkaQueueBytes),
-          linger: settings.duration(.kafkaLinger)),
+          linger: settings.duration(.kafkaLinger), backlog: backlog),
         log: log, health: health, metrics: metrics)
       link.start(under: supervisor)
       return link

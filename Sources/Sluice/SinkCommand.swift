@@ -28,7 +28,7 @@ enum SinkCommand: Command {
           deadLetterTopic: deadLetterTopic, database: settings.string(.mongodbDatabase),
           layout: settings.enumeration(.mongodbLayout), retention: settings.duration(.retention),
           futureTolerance: settings.duration(.futureTolerance), batchReadings: settings.int(.batchReadings),
-          batchDelay: settings.duration(.batchDelay)),
+          batchDelay: settings.duration(.batchDelay), backlog: service.backlog),
         pool: pool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic), log: service.log,
         health: service.health, metrics: service.metrics)
       try sink.start(under: service.supervisor) {
