@@ -33,10 +33,10 @@ import CZlib
   private var isOpen = false
   private var isGzip = false
 
-  /// - Parameter limit: Bytes that may come out of the whole stream. What is appended is never more.
-  package init(_ format: Format, limit: Int) {
+  /// - Parameter limit: Bytes that may come out of the whole stream. What is handed out is never more.
+  package init(_ format: Format, limit: Int = .max - 1) {
     self.format = format
-    self.limit = max(0, limit)
+    self.limit = min(max(0, limit), .max - 1)
     unsafe stream = .allocate(capacity: 1)
     unsafe stream.initialize(to: z_stream())
   }
@@ -46,10 +46,13 @@ import CZlib
     unsafe stream.deallocate()
   }
 
-  /// Takes the next piece and appends what comes out to `output`. After an error every call throws it again.
+  /// Takes the next piece and lends what comes out to `take`, at most 32 KiB at a time, until `take` returns false: then
+  /// the rest is dropped, and the stream must not be used any more.
   ///
-  /// - Throws: `CompressionError`; `output` then holds what came out before, never more than the limit.
-  package func feed(_ piece: UnsafeRawBufferPointer, appendingTo output: inout [UInt8]) throws(CompressionError) {
+  /// - Throws: `CompressionError`, and the same one again whenever it is called after that.
+  package func inflate(
+    _ piece: UnsafeRawBufferPointer, _ take: (UnsafeRawBufferPointer) -> Bool
+  ) throws(CompressionError) {
     if case .failed(let error) = state { throw error }
     do {
       if state == .undecided {
@@ -57,11 +60,16 @@ import CZlib
         unsafe first.append(contentsOf: piece[..<missing])
         guard first.count == 2 else { return }
         try open()
-        let start = first
-        try consume(start, appendingTo: &output)
-        unsafe try consume(UnsafeRawBufferPointer(rebasing: piece[missing...]), appendingTo: &output)
+        let bytes = (first[0], first[1])
+        let start = unsafe withUnsafeBytes(of: bytes) { bytes -> Result<Bool, CompressionError> in
+          do throws(CompressionError) { return .success(unsafe try consume(bytes, take)) } catch {
+            return .failure(error)
+          }
+        }
+        guard try start.get() else { return }
+        _ = unsafe try consume(UnsafeRawBufferPointer(rebasing: piece[missing...]), take)
       } else {
-        unsafe try consume(piece, appendingTo: &output)
+        _ = unsafe try consume(piece, take)
       }
     } catch {
       state = .failed(error)
@@ -69,9 +77,32 @@ import CZlib
     }
   }
 
-  /// Takes the next piece of a stream held in an array.
+  /// Takes the next piece and appends what comes out to `output`, which never grows by more than the limit.
+  ///
+  /// - Throws: As `inflate` does; `output` then holds what came out before.
   package func feed(_ piece: [UInt8], appendingTo output: inout [UInt8]) throws(CompressionError) {
-    unsafe try withBytes(piece) { (bytes) throws(CompressionError) in unsafe try feed(bytes, appendingTo: &output) }
+    // The array's own function does not pass the type of an error on.
+    let result = unsafe piece.withUnsafeBytes { bytes -> Result<Void, CompressionError> in
+      do throws(CompressionError) {
+        unsafe try inflate(bytes) { chunk in
+          unsafe append(chunk, to: &output)
+          return true
+        }
+        return .success(())
+      } catch {
+        return .failure(error)
+      }
+    }
+    try result.get()
+  }
+
+  private func append(_ chunk: UnsafeRawBufferPointer, to output: inout [UInt8]) {
+    // Growing by itself, the array could take twice the limit.
+    if output.count + chunk.count > output.capacity, limit < 1 << 40 {
+      let most = output.count + chunk.count + limit - min(produced, limit)
+      output.reserveCapacity(min(most, max(output.count + chunk.count, 2 * output.capacity)))
+    }
+    unsafe output.append(contentsOf: chunk)
   }
 
   /// Says that no more comes.
@@ -106,58 +137,44 @@ import CZlib
     state = .inside
   }
 
-  private func consume(_ bytes: [UInt8], appendingTo output: inout [UInt8]) throws(CompressionError) {
-    unsafe try withBytes(bytes) { (bytes) throws(CompressionError) in unsafe try consume(bytes, appendingTo: &output) }
-  }
-
-  // The array's own function does not pass the type of an error on.
-  private func withBytes(
-    _ bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws(CompressionError) -> Void
-  ) throws(CompressionError) {
-    let result = unsafe bytes.withUnsafeBytes { bytes -> Result<Void, CompressionError> in
-      do throws(CompressionError) { return .success(unsafe try body(bytes)) } catch { return .failure(error) }
-    }
-    try result.get()
-  }
-
-  private func consume(_ piece: UnsafeRawBufferPointer, appendingTo output: inout [UInt8]) throws(CompressionError) {
-    guard unsafe !piece.isEmpty else { return }
+  /// False when `take` wants no more.
+  private func consume(
+    _ piece: UnsafeRawBufferPointer, _ take: (UnsafeRawBufferPointer) -> Bool
+  ) throws(CompressionError) -> Bool {
+    guard unsafe !piece.isEmpty else { return true }
+    guard piece.count <= Int(UInt32.max) else { throw .corrupt("a piece of more than 4 GiB") }
     unsafe stream.pointee.next_in = UnsafeMutablePointer(
       mutating: piece.baseAddress?.assumingMemoryBound(to: Bytef.self))
-    unsafe stream.pointee.avail_in = UInt32(clamping: piece.count)
-    guard unsafe Int(stream.pointee.avail_in) == piece.count else { throw .corrupt("a piece of more than 4 GiB") }
+    unsafe stream.pointee.avail_in = UInt32(piece.count)
     defer { unsafe stream.pointee.next_in = nil }
     while true {
       if state == .betweenMembers {
-        guard unsafe stream.pointee.avail_in > 0 else { return }
+        guard unsafe stream.pointee.avail_in > 0 else { return true }
         unsafe inflateReset(stream)
         state = .inside
       }
       if state == .ended {
         guard unsafe stream.pointee.avail_in == 0 else { throw .corrupt("there is more after its end") }
-        return
+        return true
       }
-      let (code, isFull) = step(&output)
+      let (code, isFull, goesOn) = unsafe step(take)
       switch code {
       case Z_OK, Z_BUF_ERROR:
         // With room left in the output, zlib wants more input.
-        if !isFull { return }
+        if !isFull { return goesOn }
       case Z_STREAM_END: state = isGzip ? .betweenMembers : .ended
       case Z_MEM_ERROR: throw .outOfMemory
       case Z_NEED_DICT: throw .corrupt("it needs a dictionary")
       default:
         throw .corrupt(unsafe stream.pointee.msg.map { unsafe String(cString: $0) } ?? "error \(code)")
       }
-      if isFull, produced > limit {
-        output.removeLast(produced - limit)
-        produced = limit
-        throw .limitExceeded(limit: limit)
-      }
+      if produced > limit { throw .limitExceeded(limit: limit) }
+      if !goesOn { return false }
     }
   }
 
-  /// Appends at most one chunk to the output: what zlib returned, and whether it filled the chunk.
-  private func step(_ output: inout [UInt8]) -> (code: Int32, isFull: Bool) {
+  /// Lends at most one chunk of output: what zlib returned, whether it filled the chunk, and whether more is wanted.
+  private func step(_ take: (UnsafeRawBufferPointer) -> Bool) -> (code: Int32, isFull: Bool, goesOn: Bool) {
     // One byte more than allowed tells a stream that is too large from one that fits exactly.
     let room = min(Inflater.chunk, limit - produced + 1)
     return unsafe withUnsafeTemporaryAllocation(byteCount: room, alignment: 1) { buffer in
@@ -165,14 +182,10 @@ import CZlib
       unsafe stream.pointee.avail_out = UInt32(room)
       let code = unsafe CZlib.inflate(stream, Z_NO_FLUSH)
       let count = unsafe room - Int(stream.pointee.avail_out)
-      // Growing by itself, the array could take twice the limit.
-      if output.count + count > output.capacity {
-        let most = output.count - produced + limit + 1
-        output.reserveCapacity(min(most, max(output.count + count, 2 * output.capacity)))
-      }
-      unsafe output.append(contentsOf: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
       produced += count
-      return (code, count == room)
+      let allowed = produced > limit ? count - (produced - limit) : count
+      let goesOn = unsafe allowed == 0 || take(UnsafeRawBufferPointer(rebasing: buffer[..<allowed]))
+      return (code, count == room, goesOn)
     }
   }
 

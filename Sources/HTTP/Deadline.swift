@@ -25,6 +25,12 @@ struct Deadline: ~Copyable, Sendable {
 
   var isExpired: Bool { value.load(ordering: .acquiring) == Deadline.expired }
 
+  /// Whether the client must send something.
+  var isWaiting: Bool {
+    let current = value.load(ordering: .acquiring)
+    return current != Deadline.none && current != Deadline.expired
+  }
+
   /// False when it has expired before.
   func set(_ phase: Phase, at milliseconds: Int64) -> Bool { replace(by: Deadline.encode(phase, milliseconds)) }
 

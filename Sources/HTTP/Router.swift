@@ -75,6 +75,7 @@ package struct Router: Sendable {
 
   private func find(_ path: String) -> (route: Route, parameters: Parameters)? {
     if let index = literal[path] { return (routes[index], Parameters()) }
+    guard path.hasPrefix("/") else { return nil }
     let segments = Router.segments(of: path)
     for route in routes {
       if let parameters = Router.match(segments, route.segments) { return (route, parameters) }
@@ -83,8 +84,7 @@ package struct Router: Sendable {
   }
 
   private static func segments(of path: String) -> [Substring] {
-    guard path.hasPrefix("/") else { return [path[...]] }
-    return path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+    path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
   }
 
   private static func segment(_ text: Substring) -> Segment {

@@ -8,8 +8,6 @@ struct Errands: Sendable {
   /// A socket that is kept until the client has read the last answer.
   struct Lingering: Sendable {
     let descriptor: Int32
-    /// False for one whose reading side was shut, which is always readable.
-    let drains: Bool
     var until: Int64 = 0
   }
 
@@ -25,9 +23,12 @@ struct Errands: Sendable {
 extension ServerCore {
   /// Milliseconds that a client gets to read an answer that it did not wait for.
   private static let lingerTime: Int64 = 2_000
+  /// Milliseconds that a client whose time is over gets to close the connection itself.
+  private static let expiryTime: Int64 = 500
+  /// Sweeps after which it is looked again whether a client has closed: each look is a system call.
+  private static let checkInterval = 8
 
   func opened(_ descriptor: Int32) -> ConnectionRecord {
-    connectionCount.add(1, ordering: .sequentiallyConsistent)
     let until = MonotonicClock.coarseMilliseconds + limits.idle
     return connections.withLock { $0.add(descriptor: descriptor, idleUntil: until) }
   }
@@ -35,9 +36,8 @@ extension ServerCore {
   /// The library closes the socket right after this.
   func closed(_ record: ConnectionRecord) {
     connections.withLock { $0.remove(record) }
-    let isExpired = record.deadline.isExpired
     if record.lingers.load(ordering: .relaxed) {
-      linger(Errands.Lingering(descriptor: fcntl(record.descriptor, F_DUPFD_CLOEXEC, 0), drains: !isExpired))
+      linger(Errands.Lingering(descriptor: fcntl(record.descriptor, F_DUPFD_CLOEXEC, 0)))
     }
     if connectionCount.subtract(1, ordering: .sequentiallyConsistent).oldValue == limits.connections {
       wakeup.signal()
@@ -59,6 +59,8 @@ extension ServerCore {
     wakeup.signal()
   }
 
+  private var isFull: Bool { connectionCount.load(ordering: .sequentiallyConsistent) >= limits.connections }
+
   /// The tending thread's work until `errands.isOver`.
   func tend(_ listener: consuming ListenSocket, daemon: OpaquePointer, quiesced: DispatchSemaphore) {
     var listener: ListenSocket? = listener
@@ -66,6 +68,7 @@ extension ServerCore {
     let tick = min(250, max(10, min(limits.idle, limits.body) / 8))
     var nextSweep = MonotonicClock.coarseMilliseconds + tick
     var pausedUntil: Int64 = 0
+    var round = 0
     defer { for socket in lingering { close(socket.descriptor) } }
     while true {
       let now = MonotonicClock.coarseMilliseconds
@@ -73,7 +76,7 @@ extension ServerCore {
         defer { errands.lingering = [] }
         return (errands.lingering, errands.isQuiesced, errands.isOver)
       }
-      lingering += new.map { .init(descriptor: $0.descriptor, drains: $0.drains, until: now + ServerCore.lingerTime) }
+      lingering += new.map { .init(descriptor: $0.descriptor, until: now + ServerCore.lingerTime) }
       if isQuiesced, listener != nil {
         listener = nil
         quiesced.signal()
@@ -81,14 +84,13 @@ extension ServerCore {
       if isOver { return }
 
       var polled = [pollfd(fd: wakeup.descriptor, events: Int16(POLLIN), revents: 0)]
-      let isFull = connectionCount.load(ordering: .sequentiallyConsistent) >= limits.connections
       let accepts = listener != nil && !isFull && now >= pausedUntil
       if accepts, let descriptor = listener?.descriptor {
         polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
       }
       let first = polled.count
       for socket in lingering {
-        polled.append(pollfd(fd: socket.descriptor, events: socket.drains ? Int16(POLLIN) : 0, revents: 0))
+        polled.append(pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0))
       }
       _ = unsafe poll(&polled, nfds_t(polled.count), Int32(max(0, nextSweep - now)))
 
@@ -104,7 +106,8 @@ extension ServerCore {
         return nil
       }
       if later >= nextSweep {
-        sweep(later)
+        sweep(later, round: round)
+        round &+= 1
         nextSweep = later + tick
       }
     }
@@ -112,7 +115,7 @@ extension ServerCore {
 
   /// Accepts what is waiting, at most a round's worth. False when the system cannot give a descriptor.
   private func accept(_ listener: Int32, _ daemon: OpaquePointer) -> Bool {
-    for _ in 0..<64 {
+    for _ in 0..<64 where !isFull {
       var storage = sockaddr_storage()
       var size: socklen_t = 0
       let descriptor = unsafe sluice_http_accept(listener, &storage, &size)
@@ -120,18 +123,21 @@ extension ServerCore {
         let code = errno
         return code != EMFILE && code != ENFILE && code != ENOBUFS && code != ENOMEM
       }
-      // On failure the library has closed the socket: the limit of its address is reached.
-      _ = unsafe sluice_http_adopt(daemon, descriptor, &storage, size)
+      connectionCount.add(1, ordering: .sequentiallyConsistent)
+      if unsafe !sluice_http_adopt(daemon, descriptor, &storage, size) {
+        // The library has closed the socket: the limit of its address is reached.
+        connectionCount.subtract(1, ordering: .sequentiallyConsistent)
+      }
     }
     return true
   }
 
-  /// Ends connections whose time is over.
-  private func sweep(_ now: Int64) {
+  /// Ends connections whose time is over, and wakes those whose end the library has overlooked.
+  private func sweep(_ now: Int64, round: Int) {
     connections.withLock { table in
       for record in table.records {
         switch record.deadline.expire(ifBefore: now) {
-        case nil: break
+        case nil: nudge(record, now, isChecked: (record.slot + round) % ServerCore.checkInterval == 0)
         case .head:
           // There may be half a head, which deserves no answer.
           shutdown(record.descriptor, Int32(SHUT_RDWR))
@@ -142,10 +148,24 @@ extension ServerCore {
           let answer = exchange?.answer ?? timeoutResponse
           record.lingers.store(true, ordering: .relaxed)
           _ = record.sendAll(answer.serialized(isHead: exchange?.method == .head))
-          // The library, waiting for more of the body, sees its end and closes.
-          shutdown(record.descriptor, Int32(SHUT_RD))
+          // The client reads this and closes, and so will the library then. Closing both directions now would answer
+          // what is still coming in with a reset, which may destroy the answer.
+          shutdown(record.descriptor, Int32(SHUT_WR))
+          unsafe record.expiredAt = now
         }
       }
+    }
+  }
+
+  private func nudge(_ record: ConnectionRecord, _ now: Int64, isChecked: Bool) {
+    if unsafe record.expiredAt > 0 {
+      if unsafe now > record.expiredAt + ServerCore.expiryTime { shutdown(record.descriptor, Int32(SHUT_RD)) }
+      return
+    }
+    // The library waits for an edge after a short read, but when the end came with the data there is none to come.
+    // Closing the reading direction of a socket that is at its end changes nothing, and makes one.
+    if isChecked, record.deadline.isWaiting, sluice_http_is_at_end(record.descriptor) {
+      shutdown(record.descriptor, Int32(SHUT_RD))
     }
   }
 

@@ -9,6 +9,8 @@ import CCurl
   package struct Options: Sendable {
     /// A PEM file with the certificates to trust instead of the system's.
     package var certificateAuthority: String?
+    /// False trusts everyone: for tests and for finding faults.
+    package var verifiesCertificates = true
     /// Bytes of an answer's body that are taken.
     package var bodyLimit = 16 << 20
     package var userAgent = "sluice"
@@ -46,6 +48,10 @@ import CCurl
     try check(set(CURLOPT_PROXY, ""))
     try check(set(CURLOPT_USERAGENT, options.userAgent))
     if let file = options.certificateAuthority { try check(set(CURLOPT_CAINFO, file)) }
+    if !options.verifiesCertificates {
+      try check(set(CURLOPT_SSL_VERIFYPEER, 0))
+      try check(set(CURLOPT_SSL_VERIFYHOST, 0))
+    }
     let context = unsafe Unmanaged.passUnretained(self).toOpaque()
     try check(
       unsafe sluice_curl_set_callbacks(handle, HTTPClient.takeHead, HTTPClient.takeBody, context, errorText))
@@ -169,6 +175,8 @@ extension HTTPClient {
     let kind: HTTPClientError.Code =
       switch code {
       case CURLE_WRITE_ERROR where isTooLarge: .tooLarge
+      // What came does not begin as HTTP does.
+      case CURLE_UNSUPPORTED_PROTOCOL where message.contains("HTTP/0.9"): .broken
       case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: .badRequest
       case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT: .unreachable
       case CURLE_OPERATION_TIMEDOUT: .timeout

@@ -65,7 +65,8 @@ import Synchronization
     if let will = configuration.will {
       let size = Int32(clamping: will.payload.count)
       try check(
-        unsafe mosquitto_will_set(handle, will.topic, size, will.payload, Int32(will.qos), will.isRetained), "the will")
+        unsafe mosquitto_will_set(handle, will.topic, size, will.payload, Int32(clamping: will.qos), will.isRetained),
+        "the will")
     }
     guard configuration.address.usesTLS else { return }
     let (ca, certificate, key) = configuration.files
@@ -244,7 +245,7 @@ import Synchronization
   ) throws(MQTTError) -> Int {
     guard let size = Int32(exactly: payload.count) else { throw .usage("a payload of \(payload.count) bytes") }
     var mid: Int32 = 0
-    let code = unsafe mosquitto_publish(handle, &mid, topic, size, payload.baseAddress, Int32(qos), retain)
+    let code = unsafe mosquitto_publish(handle, &mid, topic, size, payload.baseAddress, Int32(clamping: qos), retain)
     try check(code, "publishing to \(topic)", errno)
     return Int(mid)
   }

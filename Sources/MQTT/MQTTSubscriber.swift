@@ -209,10 +209,9 @@ package final class MQTTSubscriber: @unchecked Sendable {
   /// Looks at answers to SUBSCRIBE.
   /// - Returns: whether all have come.
   private func checkSubscriptions(_ connection: Connection) throws(MQTTError) -> Bool {
-    if unanswered.isEmpty { return true }
-    for (mid, codes) in connection.inbox.granted {
-      connection.inbox.granted[mid] = nil
-      guard let filters = unanswered.removeValue(forKey: mid) else { continue }
+    for (mid, filters) in unanswered {
+      guard let codes = connection.inbox.granted.removeValue(forKey: mid) else { continue }
+      unanswered[mid] = nil
       guard codes.count == filters.count else {
         throw MQTTError(.protocolViolation, "SUBACK with \(codes.count) codes for \(filters.count) filters")
       }

@@ -4,6 +4,7 @@ package import MongoDB
 package struct DatabaseSchema: Sendable {
   package static let readings = "readings"
   package static let devices = "devices"
+  package static let ledger = "ledger"
 
   private let database: String
   private let layout: Layout
@@ -41,7 +42,9 @@ package struct DatabaseSchema: Sendable {
     }
     try client.createIndexes(database, Self.readings, indexes)
     made += try expire(client)
-    if try client.createCollection(database, Self.devices) { made.append("collection \(Self.devices)") }
+    for name in [Self.devices, Self.ledger] where try client.createCollection(database, name) {
+      made.append("collection \(name)")
+    }
     return made
   }
 
@@ -60,7 +63,12 @@ package struct DatabaseSchema: Sendable {
 
   private var indexes: [BSONDocument] {
     switch layout {
-    case .timeseries: [["key": ["meta.device": 1, "ts": -1], "name": "device_ts"]]
+    case .timeseries:
+      [
+        ["key": ["meta.device": 1, "ts": -1], "name": "device_ts"],
+        // What the ledger looks for after a crash: without it, all readings of the same time.
+        ["key": ["k.p": 1, "k.o": 1], "name": "origin"],
+      ]
     case .documents: [["key": ["meta.device": 1, "meta.sensor": 1, "ts": -1], "name": "device_sensor_ts"]]
     }
   }

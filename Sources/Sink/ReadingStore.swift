@@ -10,6 +10,8 @@ struct StoreOutcome {
   var remaining: [Int] = []
   /// Why they are not; nil when none remains.
   var failure: MongoError?
+  /// Whether some of them may be stored all the same, or will be.
+  var isUnknown = false
 }
 
 /// Writes readings and device states to the database.
@@ -31,21 +33,24 @@ final class ReadingStore: Sendable {
     try pool.withClient { (client) throws(MongoError) in try schema.problem(client) }
   }
 
-  /// Encodes a batch's readings, in their order.
-  func encode(_ batch: SinkBatch, epoch: Int32, into documents: inout BSONBatch) {
+  /// Encodes a batch's readings, in their order, each with the epoch of its partition.
+  func encode(_ batch: SinkBatch, epochs: [Int32: Int32], into documents: inout BSONBatch) {
     documents.removeAll(keepingCapacity: true)
     for (index, reading) in batch.readings.readings.enumerated() {
-      document.append(reading, of: batch.readings, from: batch.origins[index], epoch: epoch, to: &documents)
+      let origin = batch.origins[index]
+      document.append(
+        reading, of: batch.readings, from: origin, epoch: epochs[origin.partition] ?? 0, to: &documents)
     }
   }
 
-  /// Inserts documents, those of one device and sensor behind one another, which time-series collections store best.
+  /// Inserts some documents.
   func insert(_ documents: BSONBatch, _ indices: [Int]) -> StoreOutcome {
     var outcome = StoreOutcome()
     do throws(MongoError) {
       let result = try pool.withClient { (client) throws(MongoError) in
         try client.insertMany(database, DatabaseSchema.readings, documents, indices: indices)
       }
+      // A duplicate key is a reading that is stored already.
       for error in result.errors where !error.isDuplicateKey {
         if error.isRefusal {
           outcome.refused.append((error.index, "MongoDB refused the document: \(error.message) (code \(error.code))"))
@@ -58,11 +63,29 @@ final class ReadingStore: Sendable {
         // Stored, but perhaps not to stay: only what the database promises to keep counts.
         outcome.remaining = indices.filter { index in !outcome.refused.contains { $0.index == index } }
         outcome.failure = error
+        outcome.isUnknown = true
       }
     } catch {
-      outcome.remaining = indices
-      outcome.failure = error
+      return isolate(error, documents, indices)
     }
+    return outcome
+  }
+
+  /// What a failure of a whole insert means: when one document is to blame, it is looked for in halves.
+  private func isolate(_ error: MongoError, _ documents: BSONBatch, _ indices: [Int]) -> StoreOutcome {
+    if error.isRetriable || error.isAuthentication || error.isReadOnlyOrFull || error.outcomeUnknown {
+      return StoreOutcome(remaining: indices, failure: error, isUnknown: error.outcomeUnknown)
+    }
+    guard indices.count > 1 else {
+      return StoreOutcome(refused: [(indices[0], "MongoDB refused the document: \(error)")])
+    }
+    let half = indices.count / 2
+    var outcome = insert(documents, Array(indices[..<half]))
+    let second = insert(documents, Array(indices[half...]))
+    outcome.refused += second.refused
+    outcome.remaining += second.remaining
+    outcome.failure = outcome.failure ?? second.failure
+    outcome.isUnknown = outcome.isUnknown || second.isUnknown
     return outcome
   }
 

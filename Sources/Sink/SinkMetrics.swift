@@ -4,6 +4,8 @@ import Operations
 struct SinkMetrics: Sendable {
   let consumed: Counter
   let written: Counter
+  let recovered: Counter
+  let surplus: Counter
   let dead: MetricFamily<Counter>
   let unknownMembers: Counter
   let batchSizes: Histogram
@@ -14,6 +16,10 @@ struct SinkMetrics: Sendable {
   init(_ metrics: Metrics) {
     consumed = metrics.counter("sluice_sink_consumed_total", "Messages read from the topic.")
     written = metrics.counter("sluice_sink_written_total", "Readings stored in MongoDB.")
+    recovered = metrics.counter(
+      "sluice_sink_recovered_total", "Readings that an earlier owner had stored, found so and not stored again.")
+    surplus = metrics.counter(
+      "sluice_sink_late_copies_total", "Copies of readings that landed late and were removed.")
     dead = metrics.counters(
       "sluice_sink_dead_letters_total", "Messages that could not be stored, by reason.", labels: ["reason"])
     unknownMembers = metrics.counter(

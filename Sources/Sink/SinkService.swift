@@ -49,11 +49,14 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
 
   /// Bytes of messages that a batch holds, at most: what bounds the memory when messages are large.
   private static let batchBytes = 8 << 20
+  /// After which silence the group gives this sink's partitions to others.
+  private static let sessionTimeout: Duration = .seconds(10)
   /// How long a writer may hold up a rebalance; then its batch is given up.
   private static let drainTimeout: Duration = .seconds(5)
 
   private let configuration: Configuration
   private let store: ReadingStore
+  private let ledger: LedgerStore
   private let deadLetters: DeadLetterProducer
   private let metrics: SinkMetrics
   private let log: Log
@@ -80,6 +83,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     store = ReadingStore(
       pool: pool, database: configuration.database, topic: configuration.topic, layout: configuration.layout,
       retention: configuration.retention)
+    ledger = LedgerStore(pool: pool, database: configuration.database, topic: configuration.topic)
     databaseState = StateLog("mongodb", log: log, health: health.component("mongodb"))
     consumerState = StateLog("consumer", log: log)
     observer = ClientLog(log.component("kafka"))
@@ -97,7 +101,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   ) throws(KafkaError) {
     var kafka = configuration.kafka
     let settings = [
-      "session.timeout.ms": "10000", "heartbeat.interval.ms": "2000",
+      "session.timeout.ms": "\(Self.sessionTimeout.milliseconds)", "heartbeat.interval.ms": "2000",
       "partition.assignment.strategy": "range,roundrobin",
       // Bounds what librdkafka fetches ahead, per consumer.
       "queued.max.messages.kbytes": "16384", "fetch.wait.max.ms": "100", "reconnect.backoff.ms": "100",
@@ -108,8 +112,16 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     try consumer.subscribe([configuration.topic])
     self.consumer.withLock { $0 = consumer }
     let topic = configuration.topic
+    let inserter: any Inserter =
+      switch configuration.layout {
+      case .timeseries:
+        LedgeredInserter(
+          readings: store, ledger: ledger, claimLifetime: Self.sessionTimeout, metrics: metrics, log: log)
+      case .documents: KeyedInserter(readings: store, metrics: metrics)
+      }
     let writer = Writer(
-      store: store, deadLetters: deadLetters, generation: generation, supervisor: supervisor, metrics: metrics,
+      store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
+      metrics: metrics,
       state: databaseState, log: log,
       commit: { [log, metrics] offsets, wait in
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })
@@ -200,7 +212,23 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     assigned = partitions
     batch = SinkBatch(generation: generation.current)
     log.info("partitions assigned", ["partitions": .string(Self.list(partitions))])
-    return [:]
+    return configuration.layout == .timeseries ? starts(of: partitions, by: consumer) : [:]
+  }
+
+  /// Where to begin when the ledger is behind what was committed, as after the database was restored from a backup: what
+  /// the ledger does not know to be stored is read again. Reading begins at the committed offset otherwise, which is never
+  /// ahead: what the ledger has already is skipped by the writer, and brings the device states up to date.
+  private func starts(of partitions: [TopicPartition], by consumer: Consumer) -> [TopicPartition: Int64] {
+    do {
+      let entries = try ledger.entries(partitions.map(\.partition))
+      let committed = try consumer.committed(partitions, timeout: .seconds(5))
+      return committed.compactMapValues { $0 }.reduce(into: [:]) { starts, offset in
+        if let next = entries[offset.key.partition]?.next, next < offset.value { starts[offset.key] = next }
+      }
+    } catch {
+      log.debug("ledger not compared with the committed offsets", ["reason": .string("\(error)")])
+      return [:]
+    }
   }
 
   package func revoked(_ partitions: [TopicPartition], by consumer: Consumer) {

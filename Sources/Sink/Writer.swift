@@ -11,7 +11,11 @@ final class Writer: @unchecked Sendable {
   /// How often offsets are committed and device states written while batches keep coming.
   private static let flushInterval: Duration = .seconds(2)
 
+  /// How long the group has to notice that a partition is another's, before this sink takes it back.
+  private static let grace: Duration = .seconds(3)
+
   private let store: ReadingStore
+  private let inserter: any Inserter
   private let deadLetters: DeadLetterProducer
   private let generation: Generation
   private let supervisor: Supervisor
@@ -23,18 +27,19 @@ final class Writer: @unchecked Sendable {
   /// Called when there is nothing more to write.
   private let becameIdle: @Sendable () -> Void
 
-  private var documents = BSONBatch()
   private var devices = DeviceStates()
   private var uncommitted: [Int32: Int64] = [:]
   private var uncommittedGeneration = 0
   private var lastFlush = Clock.monotonic()
 
   init(
-    store: ReadingStore, deadLetters: DeadLetterProducer, generation: Generation, supervisor: Supervisor,
+    store: ReadingStore, inserter: any Inserter, deadLetters: DeadLetterProducer, generation: Generation,
+    supervisor: Supervisor,
     metrics: SinkMetrics, state: StateLog, log: Log, commit: @escaping @Sendable ([Int32: Int64], Bool) -> Void,
     becameIdle: @escaping @Sendable () -> Void
   ) {
     self.store = store
+    self.inserter = inserter
     self.deadLetters = deadLetters
     self.generation = generation
     self.supervisor = supervisor
@@ -56,11 +61,16 @@ final class Writer: @unchecked Sendable {
       switch queue.take(timeout: .seconds(1)) {
       case .batch(let batch):
         write(batch)
-        if Clock.monotonic() - lastFlush >= Self.flushInterval { flush(wait: false) }
+        if Clock.monotonic() - lastFlush >= Self.flushInterval {
+          flush(wait: false)
+          examine()
+        }
       case .drain(let done):
         flush(wait: true)
         done.close()
-      case nil: checkDatabase()
+      case nil:
+        checkDatabase()
+        examine()
       }
     }
   }
@@ -75,25 +85,24 @@ final class Writer: @unchecked Sendable {
   }
 
   private func write(_ batch: SinkBatch) {
+    guard batch.generation == generation.current else { return }
     let start = Clock.monotonic()
-    var rejects = batch.rejects
-    if !batch.origins.isEmpty {
-      guard let refused = insert(batch) else { return }
-      for refusal in refused {
-        rejects.append(
-          SinkBatch.Reject(
-            message: batch.origins[refusal.index].message, reason: "refused_by_database", detail: refusal.detail))
-      }
-      for reading in batch.readings.readings { devices.note(reading, of: batch.readings) }
-      metrics.written.increment(by: batch.origins.count - refused.count)
-    }
-    if !rejects.isEmpty {
-      guard publish(rejects, of: batch) else { return }
-    }
     if uncommittedGeneration != batch.generation {
       uncommitted = [:]
       uncommittedGeneration = batch.generation
+      inserter.reset()
     }
+    guard let refused = insert(batch) else { return }
+    let rejects =
+      batch.rejects
+      + refused.map { refusal in
+        SinkBatch.Reject(
+          message: batch.origins[refusal.index].message, reason: "refused_by_database", detail: refusal.detail)
+      }
+    if !rejects.isEmpty {
+      guard publish(rejects, of: batch) else { return }
+    }
+    for reading in batch.readings.readings { devices.note(reading, of: batch.readings) }
     uncommitted.merge(batch.next) { max($0, $1) }
     metrics.batchSizes.observe(Double(batch.messageCount))
     metrics.writeDurations.observe(Clock.monotonic() - start)
@@ -103,37 +112,46 @@ final class Writer: @unchecked Sendable {
   /// Inserts until every reading is stored or refused.
   /// - Returns: the refused; nil when the batch was given up, because its partitions are another's or the process stops.
   private func insert(_ batch: SinkBatch) -> [(index: Int, detail: String)]? {
-    store.encode(batch, epoch: 0, into: &documents)
-    var refused: [(index: Int, detail: String)] = []
-    guard insert(batch.order, of: batch, refused: &refused) else { return nil }
-    state.ok()
-    return refused
-  }
-
-  private func insert(
-    _ indices: [Int], of batch: SinkBatch, refused: inout [(index: Int, detail: String)]
-  ) -> Bool {
-    var remaining = indices
+    var progress = InsertProgress()
     var backoff = Backoff()
     while batch.generation == generation.current {
-      let outcome = store.insert(documents, remaining)
-      refused += outcome.refused
-      guard let failure = outcome.failure else { return true }
-      remaining = outcome.remaining
-      if failure.isRetriable || failure.isAuthentication || failure.isReadOnlyOrFull {
-        state.failing("MongoDB does not store: \(failure)")
-        if supervisor.waitForStop(timeout: backoff.next()) { return false }
-      } else if remaining.count == 1 {
-        refused.append((remaining[0], "MongoDB refused the document: \(failure)"))
-        return true
-      } else {
-        // One of them makes the whole command fail: look for it in halves.
-        let half = remaining.count / 2
-        return insert(Array(remaining[..<half]), of: batch, refused: &refused)
-          && insert(Array(remaining[half...]), of: batch, refused: &refused)
+      do throws(InsertFailure) {
+        try inserter.insert(batch, &progress)
+        state.ok()
+        return progress.refused
+      } catch {
+        if let pause = note(error, &backoff), supervisor.waitForStop(timeout: pause) { return nil }
+        if case .lost = error, batch.generation == generation.current { inserter.reclaim() }
       }
     }
-    return false
+    return nil
+  }
+
+  /// Notes a failure.
+  /// - Returns: how long to wait before the next attempt.
+  private func note(_ failure: InsertFailure, _ backoff: inout Backoff) -> Duration? {
+    switch failure {
+    case .database(let error):
+      state.failing("MongoDB does not store: \(error)")
+      return backoff.next()
+    case .lost(let partition):
+      log.warning("another sink owns the partition", ["partition": .int(Int(partition))])
+      return Self.grace
+    case .stale(let partition):
+      log.warning("claim too old to be written under", ["partition": .int(Int(partition))])
+      return nil
+    }
+  }
+
+  /// Looks for late copies, while the partitions are this sink's.
+  private func examine() {
+    guard uncommittedGeneration == generation.current else { return }
+    do throws(InsertFailure) {
+      try inserter.examine()
+    } catch {
+      var backoff = Backoff()
+      _ = note(error, &backoff)
+    }
   }
 
   /// Puts messages on the dead-letter topic until Kafka has them all.
@@ -181,6 +199,13 @@ final class Writer: @unchecked Sendable {
       }
     }
     guard !uncommitted.isEmpty, uncommittedGeneration == generation.current else { return }
+    do throws(InsertFailure) {
+      try inserter.complete()
+    } catch {
+      var backoff = Backoff()
+      _ = note(error, &backoff)
+      return
+    }
     commit(uncommitted, wait)
     uncommitted = [:]
   }

@@ -31,11 +31,11 @@ func shell(_ command: String) throws {
 }
 
 extension MQTTSubscriber {
-  /// Receives until there are `count` messages.
-  func receive(_ count: Int, limit: Int = 1_000_000, acknowledging: Bool = false) throws -> [MQTTMessage] {
+  /// Receives `count` messages.
+  func receive(_ count: Int, limit: Int = .max, acknowledging: Bool = false) throws -> [MQTTMessage] {
     var messages: [MQTTMessage] = []
     try eventually("\(count) messages") {
-      try receive(limit: limit, timeout: .milliseconds(200), into: &messages)
+      try receive(limit: min(limit, count - messages.count), timeout: .milliseconds(200), into: &messages)
       if acknowledging { try acknowledge() }
       return messages.count >= count
     }

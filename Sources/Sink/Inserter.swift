@@ -1,0 +1,76 @@
+import MongoDB
+import Operations
+
+/// Why a batch is not stored yet.
+enum InsertFailure: Error {
+  /// The database did not do it.
+  case database(MongoError)
+  /// The ledger knows another owner of this partition.
+  case lost(Int32)
+  /// So much time has passed since this partition was claimed that it must be taken anew.
+  case stale(Int32)
+}
+
+/// How batches are stored so that each reading is there once: one way for each layout.
+protocol Inserter: AnyObject {
+  /// Tries once to store what of a batch is not stored yet. When it returns, every reading is stored or refused for good.
+  func insert(_ batch: SinkBatch, _ progress: inout InsertProgress) throws(InsertFailure)
+  /// Has the database know what is stored; before offsets are committed.
+  func complete() throws(InsertFailure)
+  /// Looks for what late writes of earlier owners left, when it is time.
+  func examine() throws(InsertFailure)
+  /// Takes back what another seemed to own, for the group says that it is this sink's.
+  func reclaim()
+  /// Forgets all it owns: the partitions were given up.
+  func reset()
+}
+
+/// What is known of a batch after some attempts.
+struct InsertProgress {
+  /// Indices that the database refused for their content, with its words.
+  private(set) var refused: [(index: Int, detail: String)] = []
+  private var isRefused: Set<Int> = []
+  private var isStored: Set<Int> = []
+
+  /// Whether a reading needs no further attempt.
+  func isSettled(_ index: Int) -> Bool { isStored.contains(index) || isRefused.contains(index) }
+
+  /// Notes an attempt with these indices.
+  mutating func add(_ outcome: StoreOutcome, sent: [Int]) {
+    refused += outcome.refused
+    for refusal in outcome.refused { isRefused.insert(refusal.index) }
+    if outcome.failure == nil { return }
+    let remaining = Set(outcome.remaining)
+    for index in sent where !remaining.contains(index) && !isRefused.contains(index) { isStored.insert(index) }
+  }
+
+  /// Forgets what seemed stored: it has to be read back.
+  mutating func forgetStored() { isStored = [] }
+}
+
+/// Stores batches in a plain collection: a repeat has the same `_id`, and is refused by the database itself.
+final class KeyedInserter: Inserter {
+  private let readings: ReadingStore
+  private let metrics: SinkMetrics
+  private var documents = BSONBatch()
+
+  init(readings: ReadingStore, metrics: SinkMetrics) {
+    self.readings = readings
+    self.metrics = metrics
+  }
+
+  func insert(_ batch: SinkBatch, _ progress: inout InsertProgress) throws(InsertFailure) {
+    readings.encode(batch, epochs: [:], into: &documents)
+    let wanted = batch.order.filter { !progress.isSettled($0) }
+    if wanted.isEmpty { return }
+    let outcome = readings.insert(documents, wanted)
+    progress.add(outcome, sent: wanted)
+    if let failure = outcome.failure { throw .database(failure) }
+    metrics.written.increment(by: wanted.count - outcome.refused.count)
+  }
+
+  func complete() {}
+  func examine() {}
+  func reclaim() {}
+  func reset() {}
+}

@@ -1,0 +1,161 @@
+import MongoDB
+
+/// The ledger in the database: what `LedgerEntry` says, carried out on the collection `ledger`, and the copies of
+/// readings that it is about.
+struct LedgerStore: Sendable {
+  /// A stored reading, by where it came from.
+  typealias Copy = (offset: Int64, epoch: Int32)
+
+  private let pool: MongoPool
+  private let database: String
+  private let topic: String
+
+  init(pool: MongoPool, database: String, topic: String) {
+    self.pool = pool
+    self.database = database
+    self.topic = topic
+  }
+
+  /// Takes a partition.
+  /// - Returns: its entry then; nil when it is another epoch's than `known`.
+  func take(_ partition: Int32, over known: Int32?) throws(MongoError) -> LedgerEntry? {
+    var filter: BSONDocument = ["_id": id(partition)]
+    if let known { filter = ["_id": id(partition), "epoch": .int32(known)] }
+    let document = try pool.withClient { (client) throws(MongoError) in
+      try client.findAndModify(
+        database, DatabaseSchema.ledger, filter: filter,
+        update: ["$inc": ["epoch": 1], "$setOnInsert": ["claims": []], "$currentDate": ["taken": true]],
+        options: ["new": true, "upsert": .bool(known == nil)])
+    }
+    return document.map(Self.entry)
+  }
+
+  /// The entries of some partitions; those that have none are left out.
+  func entries(_ partitions: [Int32]) throws(MongoError) -> [Int32: LedgerEntry] {
+    var entries: [Int32: LedgerEntry] = [:]
+    let names = Dictionary(uniqueKeysWithValues: partitions.map { (name($0), $0) })
+    try pool.withClient { (client) throws(MongoError) in
+      try client.find(
+        database, DatabaseSchema.ledger, filter: ["_id": ["$in": .array(partitions.map(id))]], options: [:]
+      ) { document in
+        if let name = document["_id"]?.string, let partition = names[name] { entries[partition] = Self.entry(document) }
+      }
+    }
+    return entries
+  }
+
+  /// Records changes of several partitions.
+  /// - Returns: the partitions whose change was refused.
+  func record(_ changes: [Int32: LedgerChange]) throws(MongoError) -> Set<Int32> {
+    if changes.isEmpty { return [] }
+    var statements = BSONBatch()
+    for (partition, change) in changes {
+      var set: [(String, BSONValue)] = []
+      if let next = change.next { set.append(("next", .int64(next))) }
+      // A pipeline: operators could not take a claim out of the array and put one in at once.
+      let others: BSONValue = [
+        "$filter": ["input": "$claims", "cond": ["$ne": ["$$this.epoch", .int32(change.epoch)]]]
+      ]
+      let added: [BSONValue] = change.claim.map { [["$literal": .document(Self.document($0))]] } ?? []
+      set.append(("claims", ["$concatArrays": [others, .array(added)]]))
+      statements.append([
+        "q": ["_id": id(partition), "epoch": .int32(change.epoch)], "u": [["$set": .document(BSONDocument(set))]],
+      ])
+    }
+    let result = try pool.withClient { (client) throws(MongoError) in
+      try client.bulkUpdate(database, DatabaseSchema.ledger, statements)
+    }
+    if let error = result.errors.first { throw error.error }
+    if result.matched == changes.count { return [] }
+    // Which were refused the answer does not say. A change that was made and then taken over counts as refused.
+    let entries = try entries(Array(changes.keys))
+    return Set(changes.filter { entries[$0.key]?.epoch != $0.value.epoch }.keys)
+  }
+
+  /// Says that nothing of a claim is on its way any more.
+  func settle(_ claim: LedgerEntry.Claim, of partition: Int32) throws(MongoError) {
+    _ = try pool.withClient { (client) throws(MongoError) in
+      try client.updateOne(
+        database, DatabaseSchema.ledger,
+        filter: [
+          "_id": id(partition),
+          "claims": ["$elemMatch": ["epoch": .int32(claim.epoch), "from": .int64(claim.from)]],
+        ], update: ["$set": ["claims.$.settled": true]])
+    }
+  }
+
+  /// Forgets a claim of an earlier epoch.
+  /// - Returns: false when `epoch` is no longer the partition's.
+  func close(_ claim: LedgerEntry.Claim, of partition: Int32, under epoch: Int32) throws(MongoError) -> Bool {
+    try pool.withClient { (client) throws(MongoError) in
+      try client.updateOne(
+        database, DatabaseSchema.ledger, filter: ["_id": id(partition), "epoch": .int32(epoch)],
+        update: ["$pull": ["claims": ["epoch": .int32(claim.epoch), "from": .int64(claim.from)]]]
+      ).matched > 0
+    }
+  }
+
+  /// The copies of a claim's readings that are stored.
+  func copies(of claim: LedgerEntry.Claim, in partition: Int32) throws(MongoError) -> [Copy] {
+    var copies: [Copy] = []
+    try pool.withClient { (client) throws(MongoError) in
+      try client.find(
+        database, DatabaseSchema.readings, filter: filter(claim, partition),
+        options: ["projection": ["_id": 0, "k": 1]]
+      ) { document in
+        if let origin = document["k"]?.document, let offset = origin["o"]?.int, let epoch = origin["e"]?.int {
+          copies.append((offset, Int32(truncatingIfNeeded: epoch)))
+        }
+      }
+    }
+    return copies
+  }
+
+  /// Deletes surplus copies.
+  /// - Returns: how many there were.
+  func delete(
+    _ surplus: [Int32: [Int64]], of claim: LedgerEntry.Claim, in partition: Int32
+  ) throws(MongoError) -> Int {
+    var count = 0
+    for (epoch, offsets) in surplus {
+      count += try pool.withClient { (client) throws(MongoError) in
+        try client.deleteMany(
+          database, DatabaseSchema.readings,
+          filter: BSONDocument(
+            filter(claim, partition).filter { $0.key != "k.o" }.map { ($0.key, $0.value) }
+              + [("k.e", .int32(epoch)), ("k.o", ["$in": .array(offsets.map { .int64($0) })])]))
+      }
+    }
+    return count
+  }
+
+  private func filter(_ claim: LedgerEntry.Claim, _ partition: Int32) -> BSONDocument {
+    [
+      "k.p": .int32(partition), "k.o": ["$gte": .int64(claim.from), "$lt": .int64(claim.to)],
+      "ts": ["$gte": .date(claim.tsMin), "$lte": .date(claim.tsMax)],
+    ]
+  }
+
+  private func name(_ partition: Int32) -> String { "\(topic):\(partition)" }
+  private func id(_ partition: Int32) -> BSONValue { .string(name(partition)) }
+
+  private static func document(_ claim: LedgerEntry.Claim) -> BSONDocument {
+    [
+      "epoch": .int32(claim.epoch), "from": .int64(claim.from), "to": .int64(claim.to), "tsMin": .date(claim.tsMin),
+      "tsMax": .date(claim.tsMax), "settled": .bool(claim.isSettled),
+    ]
+  }
+
+  private static func entry(_ document: BSONDocument) -> LedgerEntry {
+    LedgerEntry(
+      epoch: Int32(truncatingIfNeeded: document["epoch"]?.int ?? 0), next: document["next"]?.int,
+      claims: (document["claims"]?.array ?? []).compactMap { value in
+        guard let claim = value.document, let epoch = claim["epoch"]?.int, let from = claim["from"]?.int,
+          let to = claim["to"]?.int, let tsMin = claim["tsMin"]?.date, let tsMax = claim["tsMax"]?.date
+        else { return nil }
+        return LedgerEntry.Claim(
+          epoch: Int32(truncatingIfNeeded: epoch), from: from, to: to, tsMin: tsMin, tsMax: tsMax,
+          isSettled: claim["settled"]?.bool ?? false)
+      })
+  }
+}

@@ -1,0 +1,243 @@
+import MongoDB
+import Operations
+import Readings
+
+/// Stores batches in a time-series collection so that each offset is there once: drives a `PartitionOwner` for each
+/// partition, and carries out what it asks for.
+///
+/// Used by the writing thread alone.
+final class LedgeredInserter: Inserter {
+  /// A claim older than this is not written under: by then the group may have given the partition to another.
+  private let claimLifetime: Duration
+  /// How long former claims are examined before they are given up.
+  private static let examinationLimit: Duration = .seconds(3_600)
+  private static let longestInterval: Duration = .seconds(300)
+
+  /// When a former claim is looked at next.
+  private struct Examination {
+    let partition: Int32
+    let claim: LedgerEntry.Claim
+    let since: Duration
+    var due: Duration
+    var interval: Duration
+  }
+
+  private let readings: ReadingStore
+  private let ledger: LedgerStore
+  private let metrics: SinkMetrics
+  private let log: Log
+  private let now: @Sendable () -> Duration
+  private var owners: [Int32: PartitionOwner] = [:]
+  private var claimedAt: [Int32: Duration] = [:]
+  private var examinations: [Examination] = []
+  private var documents = BSONBatch()
+
+  /// - Parameter now: a clock that goes on counting while the process is stopped.
+  init(
+    readings: ReadingStore, ledger: LedgerStore, claimLifetime: Duration, metrics: SinkMetrics, log: Log,
+    now: @escaping @Sendable () -> Duration = Clock.monotonic
+  ) {
+    self.readings = readings
+    self.ledger = ledger
+    self.claimLifetime = claimLifetime
+    self.metrics = metrics
+    self.log = log
+    self.now = now
+  }
+
+  func reset() {
+    owners = [:]
+    claimedAt = [:]
+    examinations = []
+  }
+
+  func insert(_ batch: SinkBatch, _ progress: inout InsertProgress) throws(InsertFailure) {
+    for partition in batch.next.keys { try own(partition) }
+    let wanted = batch.order.filter { index in
+      !progress.isSettled(index) && owners[batch.origins[index].partition]!.needsInsert(batch.origins[index].offset)
+    }
+    try claim(wanted, of: batch)
+    if !wanted.isEmpty {
+      try checkClaims(batch)
+      let epochs = owners.mapValues(\.epoch)
+      readings.encode(batch, epochs: epochs, into: &documents)
+      let outcome = readings.insert(documents, wanted)
+      progress.add(outcome, sent: wanted)
+      if let failure = outcome.failure {
+        if outcome.isUnknown {
+          progress.forgetStored()
+          for partition in batch.next.keys { owners[partition]!.outcomeUnknown() }
+        }
+        throw .database(failure)
+      }
+      metrics.written.increment(by: wanted.count - outcome.refused.count)
+    }
+    for (partition, next) in batch.next {
+      owners[partition]!.inserted()
+      owners[partition]!.pass(to: next)
+    }
+  }
+
+  func complete() throws(InsertFailure) {
+    try record(owners.compactMapValues(\.completing))
+  }
+
+  func reclaim() {
+    for partition in owners.keys where owners[partition]!.phase == .lost { owners[partition]!.reclaim() }
+  }
+
+  /// Makes a partition ready to be written: takes it, and reads back what earlier owners left.
+  private func own(_ partition: Int32) throws(InsertFailure) {
+    while true {
+      switch owners[partition, default: PartitionOwner()].phase {
+      case .ready, .claimed: return
+      case .lost: throw .lost(partition)
+      case .untaken(let over):
+        let entry: LedgerEntry?
+        do throws(MongoError) { entry = try ledger.take(partition, over: over) } catch { throw .database(error) }
+        guard let entry else {
+          refuse(partition)
+          throw .lost(partition)
+        }
+        owners[partition, default: PartitionOwner()].took(entry)
+        schedule(partition)
+      case .recovering(let claims):
+        var offsets: Set<Int64> = []
+        for claim in claims {
+          do throws(MongoError) {
+            for copy in try ledger.copies(of: claim, in: partition) { offsets.insert(copy.offset) }
+          } catch {
+            throw .database(error)
+          }
+        }
+        owners[partition]!.readBack(offsets)
+        metrics.recovered.increment(by: offsets.count)
+        log.info(
+          "partition recovered",
+          [
+            "partition": .int(Int(partition)), "epoch": .int(Int(owners[partition]!.epoch)),
+            "claims": .int(claims.count), "stored_already": .int(offsets.count),
+          ])
+      }
+    }
+  }
+
+  /// Has the ledger know what is about to be inserted. A partition keeps the claim that it has from an earlier attempt.
+  private func claim(_ wanted: [Int], of batch: SinkBatch) throws(InsertFailure) {
+    struct Extent {
+      var from: Int64
+      var tsMin: Int64
+      var tsMax: Int64
+    }
+    var extents: [Int32: Extent] = [:]
+    for index in wanted {
+      let origin = batch.origins[index]
+      let ts = batch.readings.readings[index].ts
+      if let known = extents[origin.partition] {
+        extents[origin.partition] = Extent(
+          from: min(known.from, origin.offset), tsMin: min(known.tsMin, ts), tsMax: max(known.tsMax, ts))
+      } else {
+        extents[origin.partition] = Extent(from: origin.offset, tsMin: ts, tsMax: ts)
+      }
+    }
+    var changes: [Int32: LedgerChange] = [:]
+    for (partition, extent) in extents where owners[partition]!.phase == .ready {
+      changes[partition] = owners[partition]!.claiming(
+        from: extent.from, to: batch.next[partition]!, tsMin: extent.tsMin, tsMax: extent.tsMax)
+    }
+    try record(changes)
+  }
+
+  private func record(_ changes: [Int32: LedgerChange]) throws(InsertFailure) {
+    if changes.isEmpty { return }
+    let start = now()
+    let refused: Set<Int32>
+    do throws(MongoError) {
+      refused = try ledger.record(changes)
+    } catch {
+      for partition in changes.keys { owners[partition]!.outcomeUnknown() }
+      throw .database(error)
+    }
+    for (partition, change) in changes {
+      if refused.contains(partition) {
+        refuse(partition)
+      } else {
+        owners[partition]!.recorded(change)
+        claimedAt[partition] = start
+      }
+    }
+    if let lost = refused.first { throw .lost(lost) }
+  }
+
+  /// Sends nothing under a claim that is too old: this process may have slept, and the partition may be another's.
+  private func checkClaims(_ batch: SinkBatch) throws(InsertFailure) {
+    var old: Int32?
+    for partition in batch.next.keys
+    where owners[partition]!.phase == .claimed && now() - claimedAt[partition, default: .zero] > claimLifetime {
+      owners[partition]!.outcomeUnknown()
+      old = partition
+    }
+    if let old { throw .stale(old) }
+  }
+
+  private func refuse(_ partition: Int32) {
+    let claim = owners[partition, default: PartitionOwner()].refused()
+    examinations.removeAll { $0.partition == partition }
+    guard let claim else { return }
+    do throws(MongoError) {
+      try ledger.settle(claim, of: partition)
+    } catch {
+      // The claim stays open then, and the new owner examines it until it is old.
+      log.debug("claim not settled", ["reason": .string("\(error)")])
+    }
+  }
+
+  // MARK: Claims of earlier epochs
+
+  private func schedule(_ partition: Int32) {
+    examinations.removeAll { $0.partition == partition }
+    let start = now()
+    for claim in owners[partition]!.former {
+      examinations.append(
+        Examination(
+          partition: partition, claim: claim, since: start, due: start + .seconds(1), interval: .seconds(1)))
+    }
+  }
+
+  func examine() throws(InsertFailure) {
+    let time = now()
+    guard let index = examinations.firstIndex(where: { $0.due <= time && owners[$0.partition]!.isPast($0.claim) })
+    else { return }
+    let partition = examinations[index].partition
+    let claim = examinations[index].claim
+    examinations[index].interval = min(examinations[index].interval * 2, Self.longestInterval)
+    examinations[index].due = time + examinations[index].interval
+    // Before looking: what lands after that must not be missed.
+    let isAged = time - examinations[index].since > Self.examinationLimit
+    do throws(MongoError) {
+      guard let entry = try ledger.entries([partition])[partition], entry.epoch == owners[partition]!.epoch else {
+        refuse(partition)
+        return
+      }
+      for known in entry.claims where known.isSettled { owners[partition]!.settled(known) }
+      let surplus = PartitionOwner.surplus(try ledger.copies(of: claim, in: partition))
+      if !surplus.isEmpty {
+        let count = try ledger.delete(surplus, of: claim, in: partition)
+        metrics.surplus.increment(by: count)
+        log.info("late copies removed", ["partition": .int(Int(partition)), "copies": .int(count)])
+        examinations[index].due = time
+        return
+      }
+      let known = owners[partition]!.former.first { $0.isSame(as: claim) } ?? claim
+      guard isAged || owners[partition]!.canClose(known) else { return }
+      guard try ledger.close(claim, of: partition, under: owners[partition]!.epoch) else {
+        refuse(partition)
+        return
+      }
+      owners[partition]!.closed(claim)
+      examinations.remove(at: index)
+    } catch {
+      throw .database(error)
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import Testing
+
+@testable import Sink
+
+/// Every interleaving of every step, for small sizes.
+@Suite struct LedgerModelTests {
+  struct Size: CustomStringConvertible {
+    let messages: Int64
+    let batch: Int64
+    let owners: Int
+    let crashes: Int
+    let losses: Int
+    var description: String {
+      "\(messages) messages by \(batch), \(owners) owners, \(crashes) crashes, \(losses) lost replies"
+    }
+  }
+
+  @Test(arguments: [
+    Size(messages: 1, batch: 1, owners: 1, crashes: 0, losses: 2),
+    Size(messages: 1, batch: 1, owners: 2, crashes: 1, losses: 1),
+    Size(messages: 2, batch: 2, owners: 2, crashes: 1, losses: 1),
+    Size(messages: 2, batch: 1, owners: 2, crashes: 1, losses: 0),
+    Size(messages: 1, batch: 1, owners: 3, crashes: 0, losses: 0),
+  ])
+  func everythingIsStoredOnce(_ size: Size) {
+    let result = explore(size)
+    print("ledger model: \(size): \(result.states) states, \(result.ends) ends")
+    #expect(result.violation == nil)
+    #expect(result.ends > 0)
+  }
+
+  @Test func theModelFindsWhatALedgerThatDoesNotReadBackWouldDo() {
+    // A claim that was settled and closed by then hides the copy for ever.
+    let size = Size(messages: 1, batch: 1, owners: 2, crashes: 1, losses: 1)
+    #expect(explore(size, isBroken: true).violation != nil)
+  }
+
+  private func explore(_ size: Size, isBroken: Bool = false) -> (states: Int, ends: Int, violation: String?) {
+    var start = LedgerModel(
+      messages: size.messages, batch: size.batch, owners: size.owners, crashes: size.crashes, losses: size.losses)
+    start.isBroken = isBroken
+    var seen: Set<LedgerModel> = [start]
+    var open = [start]
+    var ends = 0
+    while let world = open.popLast() {
+      if let violation = world.violation { return (seen.count, ends, "\(violation): \(world)") }
+      let next = world.successors()
+      if next.isEmpty {
+        ends += 1
+        if let violation = world.finalViolation { return (seen.count, ends, "\(violation): \(world)") }
+      }
+      for successor in next where seen.insert(successor).inserted { open.append(successor) }
+    }
+    return (seen.count, ends, nil)
+  }
+}

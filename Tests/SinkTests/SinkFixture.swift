@@ -1,0 +1,201 @@
+import Foundation
+import Kafka
+import MongoDB
+import Operations
+import Publishing
+import Synchronization
+import TestServers
+
+@testable import Sink
+
+/// A topic, a database, and sinks between them; everything a test needs to see what they do.
+final class SinkFixture {
+  let topic = "t-\(UUID().uuidString.prefix(8))"
+  let database = "d-\(UUID().uuidString.prefix(8))"
+  let brokers: String
+  let layout: Layout
+  let uri: String
+  let pool: MongoPool
+  private let admin: Admin
+  private let producer: Producer
+  private let producerThread: Thread
+  private(set) var sinks: [RunningSink] = []
+
+  init(brokers: String, uri: String, layout: Layout = .timeseries, partitions: Int = 4) throws {
+    self.brokers = brokers
+    self.uri = uri
+    self.layout = layout
+    pool = try MongoPool(uri: uri, applicationName: "tests", maximumSize: 4, timeout: .seconds(5))
+    admin = try Admin(KafkaConfiguration(brokers: brokers))
+    for name in [topic, "\(topic).dlq"] {
+      _ = try admin.createTopic(name, partitions: partitions, replication: 1, timeout: .seconds(20))
+    }
+    let schema = DatabaseSchema(database: database, layout: layout, retention: .seconds(90 * 86_400))
+    _ = try pool.withClient { (client) throws(MongoError) in try schema.create(client) }
+    let producer = try Producer(KafkaConfiguration(brokers: brokers))
+    self.producer = producer
+    producerThread = Thread { producer.run() }
+    producerThread.start()
+  }
+
+  deinit {
+    for sink in sinks { sink.stop() }
+    producer.close(timeout: .seconds(5))
+    admin.close()
+    pool.close()
+  }
+
+  /// Starts one more sink.
+  @discardableResult
+  func startSink(batchReadings: Int = 500) throws -> RunningSink {
+    let sink = try RunningSink(self, batchReadings: batchReadings)
+    sinks.append(sink)
+    return sink
+  }
+
+  /// Produces messages and waits until Kafka has them.
+  func produce(_ messages: [Message]) throws {
+    let topic = try producer.topic(topic)
+    let receipt = DeadLetterReceipt(count: messages.count)
+    for (index, message) in messages.enumerated() {
+      try Self.withBytes(message.key) { key in
+        try Self.withBytes(message.value) { value in
+          try producer.produce(
+            to: topic, partition: message.partition, key: key, value: value, headers: MessageHeaders(message.headers),
+            receiver: receipt, index: index)
+        }
+      }
+    }
+    if let failed = receipt.wait().first { throw TestServerError("message \(failed) was not delivered") }
+  }
+
+  /// Readings number `range` of some devices, each with its number as a tag.
+  static func readings(_ range: Range<Int>, devices: Int = 10, sensor: String = "s") -> [Message] {
+    let now = Int64(Date().timeIntervalSince1970 * 1_000)
+    return range.map { number in
+      let device = "device-\(number % devices)"
+      return Message(
+        key: device,
+        value:
+          #"{"device":"\#(device)","sensor":"\#(sensor)","value":\#(number),"ts":"\#(Self.time(now + Int64(number % 1_000)))","tags":{"seq":"\#(number)"}}"#
+      )
+    }
+  }
+
+  static func time(_ milliseconds: Int64) -> String {
+    let formatter = ISO8601DateFormatter()
+    formatter.formatOptions = [.withInternetDateTime, .withFractionalSeconds]
+    return formatter.string(from: Date(timeIntervalSince1970: Double(milliseconds) / 1_000))
+  }
+
+  /// How often each number is stored.
+  func stored() throws -> [Int: Int] {
+    var counts: [Int: Int] = [:]
+    try pool.withClient { (client) throws(MongoError) in
+      try client.find(database, "readings", filter: [:], options: ["projection": ["tags": 1]]) { document in
+        if let text = document["tags"]?.document?["seq"]?.string, let number = Int(text) {
+          counts[number, default: 0] += 1
+        }
+      }
+    }
+    return counts
+  }
+
+  /// Waits until exactly these numbers are stored, each once.
+  func expectStored(_ range: Range<Int>, timeout: Duration = .seconds(60)) throws {
+    var seen: [Int: Int] = [:]
+    do {
+      try eventually(timeout: timeout, "readings \(range) are stored") {
+        guard let now = try? stored() else { return false }
+        seen = now
+        return seen.count == range.count && seen.values.allSatisfy { $0 == 1 }
+      }
+    } catch {
+      let missing = range.filter { seen[$0] == nil }
+      let repeated = seen.filter { $0.value > 1 }
+      throw TestServerError(
+        "\(missing.count) missing (\(missing.prefix(5))), \(repeated.count) repeated (\(repeated.prefix(5)))")
+    }
+  }
+
+  /// The dead letters so far, oldest first per partition.
+  func deadLetters(atLeast count: Int) throws -> [ConsumedMessage] {
+    let consumer = try Consumer(KafkaConfiguration(brokers: brokers))
+    defer { consumer.close() }
+    let partitions = try admin.partitionCount(of: "\(topic).dlq", timeout: .seconds(10)) ?? 0
+    try consumer.assign(
+      Dictionary(
+        uniqueKeysWithValues: (0..<partitions).map {
+          (TopicPartition(topic: "\(topic).dlq", partition: Int32($0)), Consumer.earliest)
+        }))
+    var letters: [ConsumedMessage] = []
+    try eventually("\(count) dead letters") {
+      while case .message(let message)? = consumer.poll(timeout: .milliseconds(200)) { letters.append(message) }
+      return letters.count >= count
+    }
+    return letters
+  }
+
+  private static func withBytes(_ text: [UInt8]?, _ body: (UnsafeRawBufferPointer?) throws -> Void) throws {
+    guard let text else { return try body(nil) }
+    try text.withUnsafeBytes { try body($0) }
+  }
+}
+
+/// A message to produce.
+struct Message {
+  var key: [UInt8]?
+  var value: [UInt8]?
+  var headers: [(String, [UInt8]?)] = []
+  var partition: Int32 = -1
+
+  init(key: String?, value: String?) {
+    self.key = key.map { Array($0.utf8) }
+    self.value = value.map { Array($0.utf8) }
+  }
+}
+
+/// A sink with a supervisor of its own.
+final class RunningSink {
+  let supervisor: Supervisor
+  let health = Health()
+  let metrics = Metrics()
+  let service: SinkService
+
+  init(_ fixture: SinkFixture, batchReadings: Int) throws {
+    let log = Log(component: "sink", level: .error)
+    supervisor = Supervisor(log: log)
+    let kafka = KafkaConfiguration(brokers: fixture.brokers)
+    let link = try KafkaLink(
+      KafkaLink.Configuration(
+        kafka: kafka, topics: ["\(fixture.topic).dlq"], deliveryTimeout: .seconds(10), queueMessages: 100_000,
+        queueBytes: 64 << 20, linger: .milliseconds(1)), log: log, health: health, metrics: metrics)
+    link.start(under: supervisor)
+    let pool = try MongoPool(uri: fixture.uri, applicationName: "sink", maximumSize: 2, timeout: .seconds(2))
+    service = SinkService(
+      SinkService.Configuration(
+        kafka: kafka, topic: fixture.topic, group: "g-\(fixture.topic)", deadLetterTopic: "\(fixture.topic).dlq",
+        database: fixture.database, layout: fixture.layout, retention: .seconds(90 * 86_400),
+        futureTolerance: .seconds(300), batchReadings: batchReadings, batchDelay: .milliseconds(5)),
+      pool: pool, deadLetters: try DeadLetterProducer(link, topic: "\(fixture.topic).dlq"), log: log, health: health,
+      metrics: metrics)
+    try service.start(under: supervisor) {
+      link.close(timeout: .seconds(5))
+      pool.close()
+    }
+  }
+
+  /// Ends it in order.
+  func stop() {
+    supervisor.requestStop()
+    _ = supervisor.join(timeout: .seconds(60))
+  }
+
+  /// A metric's value.
+  func metric(_ name: String) -> Double? {
+    let text = String(decoding: metrics.render(), as: UTF8.self)
+    return text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }.flatMap {
+      Double($0.dropFirst(name.count + 1))
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import Foundation
+import Kafka
+import MongoDB
+import Operations
+import Publishing
+import TestServers
+import Testing
+
+@testable import Sink
+
+private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
+
+@Suite(.enabled(if: servers, "needs Kafka and MongoDB servers")) struct SinkServiceTests {
+  private func fixture(_ layout: Layout = .timeseries, uri: String? = nil) throws -> SinkFixture {
+    try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: uri ?? MongoServer.shared().uri, layout: layout)
+  }
+
+  @Test(arguments: Layout.allCases) func storesWhatIsOnTheTopic(_ layout: Layout) throws {
+    let fixture = try fixture(layout)
+    let sink = try fixture.startSink()
+    try fixture.produce(SinkFixture.readings(0..<3_000))
+    try fixture.expectStored(0..<3_000)
+    try eventually("it is ready") { sink.health.isReady }
+    #expect(sink.metric("sluice_sink_written_total") == 3_000)
+  }
+
+  @Test func theDocumentIsTheContracts() throws {
+    let fixture = try fixture()
+    try fixture.startSink()
+    let ts = (Int64(Date().timeIntervalSince1970) - 60) * 1_000
+    var message = Message(
+      key: "greenhouse-3",
+      value:
+        #"{"device":"greenhouse-3","sensor":"temperature","value":21.5,"unit":"Cel","ts":"\#(SinkFixture.time(ts))","location":[7.68,51.97,66],"id":"x","tags":{"site":"north","seq":"0"},"colour":"red"}"#
+    )
+    message.headers = [("source", Array("http".utf8)), ("received", Array("\(ts + 5)".utf8))]
+    message.partition = 2
+    try fixture.produce([message])
+    try fixture.expectStored(0..<1)
+    let document = try #require(
+      try fixture.pool.withClient { (client) throws(MongoError) in
+        try client.findOne(fixture.database, "readings", filter: [:], options: ["projection": ["_id": 0]])
+      })
+    #expect(document["ts"] == .date(ts))
+    #expect(document["meta"] == ["device": "greenhouse-3", "sensor": "temperature", "unit": "Cel"])
+    #expect(document["value"] == 21.5)
+    #expect(document["location"] == ["type": "Point", "coordinates": [7.68, 51.97, 66.0]])
+    #expect(document["tags"] == ["site": "north", "seq": "0"])
+    #expect(document["received"] == .date(ts + 5))
+    #expect(document["k"] == ["p": .int32(2), "o": .int64(0), "e": .int32(1)])
+    #expect(document["text"] == nil && document["quality"] == nil)
+  }
+
+  @Test func theDevicesCollectionFollowsEventTime() throws {
+    let fixture = try fixture()
+    try fixture.startSink()
+    let now = Int64(Date().timeIntervalSince1970) * 1_000
+    func reading(_ number: Int, _ sensor: String, _ value: String, _ ts: Int64) -> Message {
+      Message(
+        key: "d",
+        value:
+          #"{"device":"d","sensor":"\#(sensor)","value":\#(value),"ts":"\#(SinkFixture.time(ts))","tags":{"seq":"\#(number)"}}"#
+      )
+    }
+    func device() throws -> BSONDocument? {
+      try fixture.pool.withClient { (client) throws(MongoError) in
+        try client.findOne(fixture.database, "devices", filter: ["_id": "d"])
+      }
+    }
+    try fixture.produce([reading(0, "a.b", "1", now - 1_000), reading(1, "door", "true", now - 2_000)])
+    try eventually("the device is there") { try device()?["sensors"]?.document?["a．b"] != nil }
+    // Older than what is there, and then one that is newer.
+    try fixture.produce([reading(2, "a.b", "2", now - 50_000), reading(3, "door", "\"$ajar\"", now)])
+    try eventually("the device is up to date") { try device()?["lastSeen"] == .date(now) }
+    let sensors = try #require(try device()?["sensors"]?.document)
+    #expect(sensors["a．b"] == ["sensor": "a.b", "ts": .date(now - 1_000), "value": 1.0])
+    #expect(sensors["door"] == ["sensor": "door", "ts": .date(now), "text": "$ajar"])
+    #expect(try device()?["firstSeen"] == .date(now - 50_000))
+  }
+
+  @Test func whatIsNoReadingBecomesADeadLetterWithItsBytes() throws {
+    let fixture = try fixture()
+    try fixture.startSink()
+    let good = #"{"device":"d","sensor":"s","value":1,"tags":{"seq":"0"}}"#
+    var binary = Message(key: "d", value: nil)
+    binary.value = [0xff, 0x00, 0x80]
+    let bad: [(Message, String)] = [
+      (Message(key: nil, value: good), "no_key"), (Message(key: "", value: good), "no_key"),
+      (Message(key: "e", value: good), "key_mismatch"), (Message(key: "d", value: nil), "tombstone"),
+      (Message(key: "d", value: ""), "malformed"), (Message(key: "d", value: "{"), "malformed"), (binary, "malformed"),
+      (Message(key: "d", value: "[1]"), "shape"),
+      (Message(key: "d", value: #"{"device":"d","sensor":"s"}"#), "missing"),
+      (Message(key: "d", value: #"{"device":"d","sensor":"s","value":1,"value":2}"#), "repeated"),
+      (Message(key: "d", value: #"{"device":"d","sensor":"s","value":1e999}"#), "malformed"),
+      (Message(key: "d", value: #"{"device":"d","sensor":"s","value":1,"ts":"1970-01-01T00:00:00Z"}"#), "expired"),
+      (Message(key: "d", value: #"{"device":"d","sensor":"s","value":1,"ts":"2200-01-01T00:00:00Z"}"#), "future"),
+      (
+        Message(key: "d", value: #"{"device":"d","sensor":"s","value":"\#(String(repeating: "x", count: 900_000))"}"#),
+        "invalid"
+      ),
+    ]
+    var messages: [Message] = []
+    for (index, (message, _)) in bad.enumerated() {
+      var message = message
+      message.partition = Int32(index % 4)
+      message.headers = [("n", Array("\(index)".utf8)), ("none", nil)]
+      messages.append(message)
+    }
+    // Good ones before, among and after them.
+    try fixture.produce(SinkFixture.readings(0..<50) + messages + SinkFixture.readings(50..<100))
+    try fixture.expectStored(0..<100)
+    let letters = try fixture.deadLetters(atLeast: bad.count)
+    #expect(letters.count == bad.count)
+    for letter in letters {
+      let index = try #require(letter.header("n").flatMap { Int(String(decoding: $0, as: UTF8.self)) })
+      func header(_ name: String) -> String? { letter.header(name).map { String(decoding: $0, as: UTF8.self) } }
+      #expect(header("dlq-reason") == bad[index].1)
+      #expect(letter.withKey { $0.map { Array($0) } } == bad[index].0.key)
+      #expect(letter.withValue { $0.map { Array($0) } } == bad[index].0.value)
+      #expect(letter.headers.contains { $0.0 == "none" && $0.1 == nil })
+      #expect(header("dlq-topic") == fixture.topic)
+      #expect(header("dlq-partition") == "\(index % 4)")
+      #expect(header("dlq-offset").flatMap { Int64($0) } != nil)
+      #expect(header("dlq-detail")?.isEmpty == false)
+    }
+  }
+
+  @Test(arguments: Layout.allCases) func sinksShareThePartitionsAndTakeOver(_ layout: Layout) throws {
+    let fixture = try fixture(layout)
+    let first = try fixture.startSink()
+    try fixture.produce(SinkFixture.readings(0..<1_000))
+    try fixture.expectStored(0..<1_000)
+    try fixture.startSink()
+    try fixture.produce(SinkFixture.readings(1_000..<5_000))
+    first.stop()
+    try fixture.produce(SinkFixture.readings(5_000..<6_000))
+    try fixture.expectStored(0..<6_000)
+  }
+
+  @Test(arguments: Layout.allCases) func aRestartGoesOnWhereItWas(_ layout: Layout) throws {
+    let fixture = try fixture(layout)
+    try fixture.startSink().stop()
+    for part in 0..<3 {
+      try fixture.produce(SinkFixture.readings(part * 700..<(part + 1) * 700))
+      let sink = try fixture.startSink(batchReadings: 100)
+      try fixture.expectStored(0..<(part + 1) * 700)
+      sink.stop()
+    }
+  }
+}
+
+/// What the database does to a sink.
+@Suite(.enabled(if: servers, "needs Kafka and MongoDB servers")) struct SinkDatabaseFaultTests {
+  /// A database that keeps what it acknowledged when it is killed.
+  private func durable() throws -> MongoServer { try MongoServer(options: ["--sync-on-commit"]) }
+
+  @Test(arguments: Layout.allCases) func aKilledDatabaseLosesAndRepeatsNothing(_ layout: Layout) throws {
+    let server = try durable()
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, layout: layout)
+    let sink = try fixture.startSink(batchReadings: 50)
+    for round in 0..<3 {
+      try fixture.produce(SinkFixture.readings(round * 2_000..<(round + 1) * 2_000))
+      try eventually("some of it is written") { sink.metric("sluice_sink_written_total") ?? 0 > Double(round * 2_000) }
+      server.kill()
+      try eventually("it says that the database is away") { !sink.health.isReady }
+      try server.restart()
+    }
+    try fixture.expectStored(0..<6_000)
+    try eventually("it is ready again") { sink.health.isReady }
+  }
+
+  @Test func aFrozenDatabaseLosesAndRepeatsNothing() throws {
+    let server = try durable()
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)
+    let sink = try fixture.startSink(batchReadings: 50)
+    for round in 0..<2 {
+      try fixture.produce(SinkFixture.readings(round * 2_000..<(round + 1) * 2_000))
+      try eventually("some of it is written") { sink.metric("sluice_sink_written_total") ?? 0 > Double(round * 2_000) }
+      server.pause()
+      try eventually("it says that the database is away") { !sink.health.isReady }
+      server.resume()
+    }
+    try fixture.expectStored(0..<4_000)
+  }
+
+  @Test func aDatabaseThatIsAwayAtTheStartIsWaitedFor() throws {
+    let server = try durable()
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)
+    server.kill()
+    try fixture.produce(SinkFixture.readings(0..<500))
+    let sink = try fixture.startSink()
+    try eventually("it says why") {
+      String(decoding: sink.health.report(), as: UTF8.self).contains("\"mongodb\":{\"state\":\"failing\"")
+    }
+    try server.restart()
+    try fixture.expectStored(0..<500)
+  }
+
+  @Test func withoutItsCollectionItIsNotReady() throws {
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: MongoServer.shared().uri)
+    _ = try fixture.pool.withClient { (client) throws(MongoError) in
+      try client.command(fixture.database, ["drop": "readings"])
+    }
+    let sink = try fixture.startSink()
+    try eventually("it says why") {
+      String(decoding: sink.health.report(), as: UTF8.self).contains("sluice setup creates it")
+    }
+  }
+}
