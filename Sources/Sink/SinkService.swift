@@ -28,11 +28,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     package var batchReadings: Int
     /// How long an idle writer is kept waiting for more readings to share a batch.
     package var batchDelay: Duration
+    /// Who is told up to where it is stored.
+    package var backlog: Backlog?
 
     package init(
       kafka: KafkaConfiguration, topic: String, group: String, deadLetterTopic: String, database: String,
       layout: Layout,
-      retention: Duration, futureTolerance: Duration, batchReadings: Int, batchDelay: Duration
+      retention: Duration, futureTolerance: Duration, batchReadings: Int, batchDelay: Duration, backlog: Backlog? = nil
     ) {
       self.kafka = kafka
       self.topic = topic
@@ -44,6 +46,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       self.futureTolerance = futureTolerance
       self.batchReadings = batchReadings
       self.batchDelay = batchDelay
+      self.backlog = backlog
     }
   }
 
@@ -112,6 +115,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     try consumer.subscribe([configuration.topic])
     self.consumer.withLock { $0 = consumer }
     let topic = configuration.topic
+    let backlog = configuration.backlog
     let inserter: any Inserter =
       switch configuration.layout {
       case .timeseries:
@@ -132,6 +136,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
         }
         do throws(KafkaError) {
           try consumer.commit(named, wait: wait, timeout: .seconds(5))
+          backlog?.stored(offsets)
         } catch {
           // What is not committed is read again.
           log.debug("offsets not committed", ["reason": .string("\(error)")])
