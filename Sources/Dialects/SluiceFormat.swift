@@ -23,7 +23,6 @@ package enum SluiceFormat {
     into batch: ReadingBatch, errors: inout [ItemError]
   ) throws(BodyError) {
     let mark = batch.mark
-    let first = errors.count
     var items = Items(batch: batch, context: context, now: now)
     do throws(BodyError) {
       switch framing {
@@ -33,7 +32,6 @@ package enum SluiceFormat {
       if items.count == 0 { throw BodyError.empty }
     } catch {
       batch.roll(back: mark)
-      errors.removeSubrange(first...)
       throw error
     }
     errors += items.errors

@@ -100,6 +100,8 @@ import Synchronization
 
   var isSuspended: Bool { state.withLock { $0.isSuspended } }
 
+  var isAnswered: Bool { state.withLock { $0.answer != nil } }
+
   var answer: Response? { state.withLock { $0.answer } }
 
   /// No answer counts any more.

@@ -49,25 +49,38 @@ package struct RequestHead: ~Copyable {
   /// The value of the first header field of this name, whatever its case; without the blanks around it.
   package func header(_ name: String) -> String? {
     var name = name
-    return name.withUTF8 { unsafe find($0, sluice_http_header, in: headers) { unsafe string($0) } }
+    var value: String?
+    name.withUTF8 { name in
+      unsafe find(name, sluice_http_header, in: headers) { value = unsafe String(decoding: $0, as: UTF8.self) }
+    }
+    return value
   }
 
   /// Lends the bytes of a header field's value, or nil without the field; for the paths on which a `String` costs too
   /// much.
+  @inlinable
   package func withHeader<Result>(_ name: StaticString, _ body: (UnsafeRawBufferPointer?) -> Result) -> Result {
-    name.withUTF8Buffer { name in
-      if let result = unsafe find(name, sluice_http_header, in: headers, { unsafe body($0) }) { return result }
-      return body(nil)
-    }
+    // Inlined, so that the work is done by a function that is not generic: at run time generics cost more than it.
+    var result: Result?
+    unsafe lendHeader(name) { result = unsafe body($0) }
+    return result ?? body(nil)
+  }
+
+  /// Calls `use` with the value of a field, if there is one.
+  @usableFromInline
+  func lendHeader(_ name: StaticString, _ use: (UnsafeRawBufferPointer) -> Void) {
+    name.withUTF8Buffer { unsafe find($0, sluice_http_header, in: headers, use) }
   }
 
   /// The value of the first query parameter of this name, decoded; "" for a name without a value, nil without the name.
   package func query(_ name: String) -> String? {
     var name = name
+    var value: String?
     // The library has already made "+" into a blank.
-    return name.withUTF8 {
-      unsafe find($0, sluice_http_query, in: parameters) { unsafe PercentEncoding.decode($0) }
+    name.withUTF8 { name in
+      unsafe find(name, sluice_http_query, in: parameters) { value = unsafe PercentEncoding.decode($0) }
     }
+    return value
   }
 
   /// The client's numeric address, without the port.
@@ -94,29 +107,26 @@ package struct RequestHead: ~Copyable {
     OpaquePointer, UnsafePointer<CChar>, Int, UnsafeMutablePointer<UnsafePointer<CChar>?>, UnsafeMutablePointer<Int>
   ) -> Bool
 
-  private func find<Result>(
+  private func find(
     _ name: UnsafeBufferPointer<UInt8>, _ lookup: Lookup, in fields: [(String, String)],
-    _ use: (UnsafeRawBufferPointer) -> Result
-  ) -> Result? {
+    _ use: (UnsafeRawBufferPointer) -> Void
+  ) {
     switch source {
     case .connection(let connection):
       var value: UnsafePointer<CChar>?
       var size = 0
       guard let start = unsafe UnsafeRawPointer(name.baseAddress)?.assumingMemoryBound(to: CChar.self),
         unsafe lookup(connection, start, name.count, &value, &size)
-      else { return nil }
+      else { return }
       while size > 0, let value = unsafe value, unsafe value[size - 1] == 0x20 || value[size - 1] == 0x09 { size -= 1 }
-      return unsafe use(UnsafeRawBufferPointer(start: value, count: size))
+      unsafe use(UnsafeRawBufferPointer(start: value, count: size))
     case .fields:
       for (key, text) in fields where unsafe key.utf8.elementsEqual(name, by: { lowercase($0) == lowercase($1) }) {
         var text = text
         return text.withUTF8 { unsafe use(UnsafeRawBufferPointer($0)) }
       }
-      return nil
     }
   }
-
-  private func string(_ bytes: UnsafeRawBufferPointer) -> String { unsafe String(decoding: bytes, as: UTF8.self) }
 
   private func lowercase(_ byte: UInt8) -> UInt8 { (65...90).contains(byte) ? byte + 32 : byte }
 }

@@ -27,7 +27,7 @@ package struct Router: Sendable {
     }
 
     func action(for method: Method) -> Action? {
-      if let found = actions.first(where: { $0.method == method }) { return found.action }
+      for (known, action) in actions where known == method { return action }
       return method == .head ? actions.first { $0.method == .get }?.action : nil
     }
   }
@@ -60,10 +60,11 @@ package struct Router: Sendable {
 
   /// The disposition that the route makes, or 404, or 405 with `Allow`.
   package func dispatch(_ head: borrowing RequestHead) -> Disposition {
-    guard let (route, parameters) = find(head.path) else {
+    guard let (index, parameters) = find(head.path) else {
       return .respond(.error(404, code: "not_found", message: "there is nothing at this path"))
     }
-    if let action = route.action(for: head.method) { return action(head, parameters) }
+    if let action = routes[index].action(for: head.method) { return action(head, parameters) }
+    let route = routes[index]
     let allow = ("Allow", route.allowed)
     if head.method == .options { return .respond(Response(status: 204, headers: [allow])) }
     return .respond(
@@ -71,14 +72,15 @@ package struct Router: Sendable {
   }
 
   /// The pattern that a path belongs to: unlike the path it is fit to be a metric's label.
-  package func pattern(for path: String) -> String? { find(path)?.route.pattern }
+  package func pattern(for path: String) -> String? { find(path).map { routes[$0.index].pattern } }
 
-  private func find(_ path: String) -> (route: Route, parameters: Parameters)? {
-    if let index = literal[path] { return (routes[index], Parameters()) }
+  /// Not the route itself: copying that costs more than looking it up.
+  private func find(_ path: String) -> (index: Int, parameters: Parameters)? {
+    if let index = literal[path] { return (index, Parameters()) }
     guard path.hasPrefix("/") else { return nil }
     let segments = Router.segments(of: path)
-    for route in routes {
-      if let parameters = Router.match(segments, route.segments) { return (route, parameters) }
+    for index in routes.indices {
+      if let parameters = Router.match(segments, routes[index].segments) { return (index, parameters) }
     }
     return nil
   }

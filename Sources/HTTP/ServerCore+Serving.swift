@@ -32,7 +32,7 @@ extension ServerCore {
     }
     guard inTime else { return false }
 
-    if let refusal = unsafe refusal(of: framing, method: head.method, path: head.path, version: version) {
+    if let refusal = unsafe refusal(of: framing, method: head.method, url: url, version: version) {
       return unsafe refuse(exchange, with: refusal, on: connection)
     }
     switch handler.begin(head) {
@@ -58,6 +58,8 @@ extension ServerCore {
     if let refusal = unsafe exchange.progress.receiver?.receive(piece) {
       exchange.respond(refusal)
       unsafe exchange.progress.isRefused = true
+      // What it holds of the body must not wait for the rest to be dropped.
+      unsafe exchange.progress.receiver = nil
       // From here on no further bytes buy time.
       return record.deadline.set(.body, at: MonotonicClock.coarseMilliseconds + limits.body)
     }
@@ -72,7 +74,7 @@ extension ServerCore {
   func finish(_ exchange: Exchange, on connection: OpaquePointer) -> Bool {
     guard let record = exchange.record, record.deadline.clear() else { return false }
     unpark(exchange)
-    if unsafe !exchange.progress.isFinished, exchange.answer == nil {
+    if unsafe !exchange.progress.isFinished, !exchange.isAnswered {
       unsafe exchange.progress.isFinished = true
       if isForcing {
         exchange.respond(stoppingResponse)
@@ -81,7 +83,7 @@ extension ServerCore {
       }
       if unsafe exchange.progress.isParked { return true }
     }
-    if exchange.answer == nil {
+    if !exchange.isAnswered {
       exchange.respond(.error(500, code: "internal", message: "the request was left without an answer"))
     }
     return unsafe queue(exchange, on: connection)
@@ -169,7 +171,7 @@ extension ServerCore {
 
   /// Refuses what two servers could read differently (RFC 9112, 6.1 to 6.3, and 3.2), and what is too long.
   private func refusal(
-    of framing: sluice_http_framing, method: Method, path: String, version: UnsafePointer<CChar>
+    of framing: sluice_http_framing, method: Method, url: UnsafePointer<CChar>, version: UnsafePointer<CChar>
   ) -> Response? {
     func malformed(_ reason: String) -> Response { .error(400, code: "malformed", message: reason) }
     let isOld = unsafe strcmp(version, "HTTP/1.0") == 0
@@ -193,14 +195,14 @@ extension ServerCore {
     if case .other(let name) = method, unsafe !sluice_http_is_token(name, name.utf8.count) {
       return malformed("the method is no token")
     }
-    if path.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7f }) { return malformed("the path has a blank in it") }
+    if unsafe sluice_http_has_blank(url) { return malformed("the path has a blank in it") }
     return nil
   }
 
   /// The path of an origin-form or absolute-form target (RFC 9112, 3.2).
   private static func path(of url: UnsafePointer<CChar>) -> String {
     let text = unsafe String(cString: url)
-    guard !text.hasPrefix("/"), let scheme = text.firstRange(of: "://") else { return text }
+    guard unsafe url[0] != 0x2f, let scheme = text.firstRange(of: "://") else { return text }
     return text[scheme.upperBound...].firstIndex(of: "/").map { String(text[$0...]) } ?? "/"
   }
 }

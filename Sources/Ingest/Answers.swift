@@ -70,19 +70,9 @@ enum Answers {
         headers: [("Retry-After", "2")])
     }
     if errors.isEmpty && undelivered.isEmpty {
-      return accepted == 1 ? acceptedOne : .json(202, Array("{\"accepted\":\(accepted)}".utf8))
+      return .json(202, Array("{\"accepted\":\(accepted)}".utf8))
     }
-    var items = errors.map { ($0.index, $0.error.field, $0.error.reason) }
-    for failure in undelivered {
-      items.append(
-        (
-          itemIndex(ofProduced: failure.index, skipping: errors), "",
-          failure.mayBeStored
-            ? "Kafka did not acknowledge in time; it may still be delivered: repeat with the same id"
-            : "not stored: \(failure.error)"
-        ))
-    }
-    items.sort { $0.0 < $1.0 }
+    let items = rejections(errors, undelivered.sorted { $0.index < $1.index })
     var body = ByteBuffer(capacity: 64 + items.count * 96)
     body.append(#"{"accepted":"#)
     ReadingEncoder.append(Int64(accepted), to: &body)
@@ -91,11 +81,11 @@ enum Answers {
     body.append(#","errors":["#)
     for (position, item) in items.enumerated() {
       body.append(position == 0 ? #"{"index":"# : #",{"index":"#)
-      ReadingEncoder.append(Int64(item.0), to: &body)
+      ReadingEncoder.append(Int64(item.index), to: &body)
       body.append(#","field":"#)
-      append(item.1, to: &body)
+      append(item.field, to: &body)
       body.append(#","reason":"#)
-      append(item.2, to: &body)
+      append(item.reason, to: &body)
       body.append("}")
     }
     body.append("]")
@@ -106,14 +96,38 @@ enum Answers {
     return .json(accepted == 0 ? 422 : 207, Array(body.bytes))
   }
 
-  /// The place among all items of the one that became the n-th reading.
-  static func itemIndex(ofProduced index: Int, skipping errors: [ItemError]) -> Int {
-    var index = index
-    for error in errors {
-      if error.index > index { break }
-      index += 1
+  /// An item that is not stored for sure.
+  private struct Rejection {
+    let index: Int
+    let field: String
+    let reason: String
+  }
+
+  /// All items that are not stored for sure, in their order.
+  ///
+  /// - Parameter undelivered: in their order; their index counts only the items that are readings.
+  private static func rejections(_ errors: [ItemError], _ undelivered: [Undelivered]) -> [Rejection] {
+    var items: [Rejection] = []
+    items.reserveCapacity(errors.count + undelivered.count)
+    var skipped = 0
+    func skip(before index: Int) {
+      while skipped < errors.count, errors[skipped].index <= index + skipped {
+        let error = errors[skipped].error
+        items.append(Rejection(index: errors[skipped].index, field: error.field, reason: error.reason))
+        skipped += 1
+      }
     }
-    return index
+    for failure in undelivered {
+      skip(before: failure.index)
+      items.append(
+        Rejection(
+          index: failure.index + skipped, field: "",
+          reason: failure.mayBeStored
+            ? "Kafka did not acknowledge in time; it may still be delivered: repeat with the same id"
+            : "not stored: \(failure.error)"))
+    }
+    skip(before: .max - errors.count)
+    return items
   }
 
   private static func append(_ text: String, to body: inout ByteBuffer) {

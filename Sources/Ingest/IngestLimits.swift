@@ -3,16 +3,17 @@ package import Readings
 /// The limits of requests.
 package struct IngestLimits: Sendable {
   /// Bytes of one body, also when unpacked.
-  package var body: Int
+  package let body: Int
   /// Readings of one body.
-  package var readings: Int
+  package let readings: Int
   /// Bytes of bodies that all requests together may hold.
-  package var memory: Int
+  package let memory: Int
   /// When readings may have been measured.
-  package var bounds: TimeBounds
+  package let bounds: TimeBounds
 
+  /// A body is limited to `memory` too: one that never fits must not be told to come again.
   package init(body: Int, readings: Int, memory: Int, bounds: TimeBounds) {
-    self.body = body
+    self.body = min(body, memory)
     self.readings = readings
     self.memory = memory
     self.bounds = bounds

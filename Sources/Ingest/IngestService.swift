@@ -13,18 +13,19 @@ package final class IngestService: RequestHandler {
     publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics,
     now: @escaping @Sendable () -> Int64 = Clock.nowMilliseconds
   ) {
-    let readings = ReadingsRoute(publisher: publisher, limits: limits, now: now)
-    metrics.gauge("sluice_http_body_bytes", "Bytes of request bodies held.") { Double(readings.memory.inUse) }
+    let readings = ReadingsRoute(publisher: publisher, limits: limits, metrics: metrics, now: now)
     var router = Router()
-    router.on(.post, "/v1/readings") { head, _ in readings.begin(head) }
+    router.on(.post, Self.readingsPath) { head, _ in readings.begin(head) }
     self.router = router
     counters = RequestCounters(metrics)
   }
 
+  fileprivate static let readingsPath = "/v1/readings"
+
   package func begin(_ head: borrowing RequestHead) -> Disposition { router.dispatch(head) }
 
   package func completed(_ summary: RequestSummary) {
-    counters.count(isReadings: summary.path == "/v1/readings", status: summary.status, duration: summary.duration)
+    counters.count(isReadings: summary.path == Self.readingsPath, status: summary.status, duration: summary.duration)
   }
 }
 
@@ -34,25 +35,32 @@ private final class RequestCounters: Sendable {
   private let requests: MetricFamily<Counter>
   private let durations: MetricFamily<Histogram>
   private let known = Mutex<[Int: Series]>([:])
+  /// What nearly all requests are counted in.
+  private let accepted: Series
 
   init(_ metrics: Metrics) {
     requests = metrics.counters(
       "sluice_http_requests_total", "Requests by route and status.", labels: ["route", "status"])
     durations = metrics.histograms(
       "sluice_http_request_duration_seconds", "From a request's head to the end of its answer.", labels: ["route"])
+    accepted = (requests.with(IngestService.readingsPath, "202"), durations.with(IngestService.readingsPath))
   }
 
   func count(isReadings: Bool, status: Int?, duration: Duration) {
+    let series = isReadings && status == 202 ? accepted : series(isReadings, status)
+    series.requests.increment()
+    series.duration.observe(duration)
+  }
+
+  private func series(_ isReadings: Bool, _ status: Int?) -> Series {
     let key = (status ?? 0) * 2 + (isReadings ? 1 : 0)
-    let series = known.withLock { known in
+    return known.withLock { known in
       if let series = known[key] { return series }
-      let route = isReadings ? "/v1/readings" : "other"
+      let route = isReadings ? IngestService.readingsPath : "other"
       // No status: the client went away before its answer.
       let series: Series = (requests.with(route, status.map { "\($0)" } ?? "none"), durations.with(route))
       known[key] = series
       return series
     }
-    series.requests.increment()
-    series.duration.observe(duration)
   }
 }

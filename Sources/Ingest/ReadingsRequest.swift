@@ -11,26 +11,27 @@ import Synchronization
 /// One `POST /v1/readings`: takes the body, decodes it, hands its readings to Kafka, and answers when the last of them is
 /// acknowledged or given up.
 ///
-/// `@unchecked Sendable`: the body is touched by the connection's thread only, before the first reading is produced;
-/// after that only `outcome` and `remaining` change, which guard themselves.
+/// `@unchecked Sendable`: all but `undelivered` and `remaining`, which guard themselves, is written by the connection's
+/// thread before the first reading is produced, and then only by the last report, which follows all others.
 final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable {
   private let route: ReadingsRoute
   private let framing: SluiceFormat.Framing
   private var body: [UInt8] = []
   private let inflater: Inflater?
   private let traceparent: [UInt8]?
-  /// Bytes of the memory budget that this request holds.
+  /// Bytes of the memory budget that this request holds: for its body, then for what is said about its errors.
   private var reserved: Int
 
-  private struct Outcome {
-    var undelivered: [Answers.Undelivered] = []
-  }
-  private let outcome = Mutex(Outcome())
+  private let undelivered = Mutex<[Answers.Undelivered]>([])
   /// Readings without a report.
   private let remaining = Atomic(0)
   private var produced = 0
   private var errors: [ItemError] = []
   private var exchange: Exchange?
+
+  private static let padding = [UInt8](repeating: 0, count: JSONParser.padding)
+  /// Bytes that an error of an item takes, here and in the answer; one with both of its times takes 400.
+  private static let errorSize = 512
 
   init(
     _ route: ReadingsRoute, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
@@ -51,23 +52,37 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   deinit { route.memory.give(reserved) }
 
   func receive(_ piece: UnsafeRawBufferPointer) -> Response? {
-    if let inflater {
-      do {
-        try inflater.feed(piece, appendingTo: &body)
-      } catch .limitExceeded {
-        return Answers.tooLarge(limit: route.limits.body)
-      } catch {
-        return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
-      }
-    } else {
+    guard let inflater else {
       guard piece.count <= route.limits.body - body.count else { return Answers.tooLarge(limit: route.limits.body) }
-      body.append(contentsOf: piece)
+      return keep(piece) ? nil : Answers.busy
     }
-    let excess = body.count - reserved
-    guard excess > 0 else { return nil }
-    guard route.memory.take(excess) else { return Answers.busy }
-    reserved += excess
-    return nil
+    var isKept = true
+    do {
+      try inflater.inflate(piece) { unpacked in
+        isKept = keep(unpacked)
+        return isKept
+      }
+    } catch .limitExceeded {
+      return Answers.tooLarge(limit: route.limits.body)
+    } catch {
+      return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
+    }
+    return isKept ? nil : Answers.busy
+  }
+
+  /// Adds to the body, if there is memory for it.
+  private func keep(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard body.count + bytes.count <= reserved || reserve(body.count + bytes.count) else { return false }
+    body.append(contentsOf: bytes)
+    return true
+  }
+
+  /// Takes from the memory budget, or gives back, so that this request holds that many bytes.
+  private func reserve(_ count: Int) -> Bool {
+    guard count <= reserved || route.memory.take(count - reserved) else { return false }
+    if count < reserved { route.memory.give(reserved - count) }
+    reserved = count
+    return true
   }
 
   func finish(_ exchange: Exchange) -> Response? {
@@ -75,19 +90,26 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       do {
         try inflater.finish()
       } catch {
-        return Answers.malformed("the body is not what its Content-Encoding says: \(error)")
+        return refuse(Answers.malformed("the body is not what its Content-Encoding says: \(error)"))
       }
     }
-    return route.workspaces.with { workspace in finish(exchange, workspace) }
+    return route.workspaces.with(bodySize: body.count) { workspace in finish(exchange, workspace) }
   }
 
   private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {
     let now = route.now()
-    if let refusal = decode(now, workspace) { return Answers.refused(refusal) }
+    if let refusal = decode(now, workspace) { return refuse(Answers.refused(refusal)) }
     body = []
     produced = workspace.batch.count
-    guard produced > 0 else { return Answers.outcome(produced: 0, errors: errors, undelivered: []) }
-    guard route.publisher.hasRoom(for: produced) else { return Answers.queueFull }
+    // A small body can have an answer many times its size, and a client may be slow to read it.
+    guard reserve(min(errors.count * Self.errorSize, route.limits.memory)) else { return refuse(Answers.busy) }
+    guard produced > 0 else {
+      route.refused.increment(by: errors.count)
+      return Answers.outcome(produced: 0, errors: errors, undelivered: [])
+    }
+    // Kafka may have gone while the body came in.
+    if let reason = route.publisher.unavailability { return refuse(Answers.unavailable(reason)) }
+    guard route.publisher.hasRoom(for: produced) else { return refuse(Answers.queueFull) }
     self.exchange = exchange
     remaining.store(produced, ordering: .relaxed)
     // Before producing: the first report may come before the last reading is handed over.
@@ -98,9 +120,17 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     return nil
   }
 
+  /// Lets go of all that is not needed any more: the client may be slow to read its answer.
+  private func refuse(_ answer: Response) -> Response {
+    body = []
+    errors = []
+    _ = reserve(0)
+    return answer
+  }
+
   private func decode(_ now: Int64, _ workspace: Workspace) -> BodyError? {
     let count = body.count
-    body.append(contentsOf: repeatElement(0, count: JSONParser.padding))
+    body += Self.padding
     return body.withUnsafeBytes { bytes -> BodyError? in
       do throws(BodyError) {
         try SluiceFormat.decode(
@@ -118,15 +148,18 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   func delivered(_ report: DeliveryReport) {
     if let error = report.error {
-      outcome.withLock {
-        $0.undelivered.append(
-          Answers.Undelivered(index: report.index, mayBeStored: report.mayBeStored, error: error))
+      undelivered.withLock {
+        $0.append(Answers.Undelivered(index: report.index, mayBeStored: report.mayBeStored, error: error))
       }
     }
     guard remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
-    let undelivered = outcome.withLock { $0.undelivered }
+    let undelivered = undelivered.withLock { $0 }
     route.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
-    exchange?.respond(Answers.outcome(produced: produced, errors: errors, undelivered: undelivered))
+    route.refused.increment(by: errors.count)
+    exchange?.respond(
+      produced == 1 && undelivered.isEmpty && errors.isEmpty
+        ? Answers.acceptedOne
+        : Answers.outcome(produced: produced, errors: errors, undelivered: undelivered))
     // The exchange holds this receiver: without this neither would ever be freed.
     exchange = nil
   }

@@ -1,4 +1,5 @@
 import HTTP
+import Operations
 
 /// `POST /v1/readings`: which request is taken, and which refused at its head.
 final class ReadingsRoute: Sendable {
@@ -7,13 +8,22 @@ final class ReadingsRoute: Sendable {
   let memory: MemoryBudget
   let workspaces: Workspaces
   let now: @Sendable () -> Int64
+  /// Counts items that are no readings.
+  let refused: Counter
   private let tooLarge: Response
 
-  init(publisher: any ReadingPublisher, limits: IngestLimits, now: @escaping @Sendable () -> Int64) {
+  init(
+    publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, now: @escaping @Sendable () -> Int64
+  ) {
     self.publisher = publisher
     self.limits = limits
     self.now = now
-    memory = MemoryBudget(limit: limits.memory)
+    let memory = MemoryBudget(limit: limits.memory)
+    self.memory = memory
+    refused = metrics.counter("sluice_http_readings_refused_total", "Items of requests that are no readings.")
+    metrics.gauge("sluice_http_body_bytes", "Bytes held for request bodies and their errors.") {
+      Double(memory.inUse)
+    }
     workspaces = Workspaces { Workspace(bounds: limits.bounds, readingsLimit: limits.readings) }
     tooLarge = Answers.tooLarge(limit: limits.body).prepared()
   }

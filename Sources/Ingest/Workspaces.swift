@@ -18,12 +18,16 @@ final class Workspace: @unchecked Sendable {
 
 /// Workspaces, as many as threads decode at once.
 final class Workspaces: Sendable {
+  /// Bytes of the largest body whose workspace is kept: a parser grows to some twenty times its text.
+  private static let keptSize = 1 << 20
+
   private let free = Mutex<[Workspace]>([])
   private let make: @Sendable () -> Workspace
 
   init(_ make: @escaping @Sendable () -> Workspace) { self.make = make }
 
-  func with<Result>(_ body: (Workspace) -> Result) -> Result {
+  func with<Result>(bodySize: Int, _ body: (Workspace) -> Result) -> Result {
+    if bodySize > Self.keptSize { return body(make()) }
     let workspace = free.withLock { $0.popLast() } ?? make()
     defer {
       workspace.batch.removeAll()

@@ -65,17 +65,19 @@ package final class Producer: Sendable {
   /// - Parameters:
   ///   - partition: -1 lets the partitioner choose, by the key where there is one.
   ///   - value: nil makes a tombstone; an empty buffer is an empty value.
+  ///   - headers: nil for none.
+  ///   - handsOverHeaders: whether nobody uses the headers after this call, also if it throws: saves a copy.
   ///   - index: comes back in the report.
   /// - Throws: an error with `isBackpressure` when the queue is full, `.messageTooLarge`, `.closed`, a fatal error.
   package func produce(
     to topic: Topic, partition: Int32 = -1, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
-    headers: MessageHeaders? = nil, receiver: any DeliveryReceiver, index: Int
+    headers: MessageHeaders? = nil, handsOverHeaders: Bool = false, receiver: any DeliveryReceiver, index: Int
   ) throws(KafkaError) {
     guard topic.client === handle else {
       throw KafkaError(.invalidArgument, message: "the topic \(topic.name) belongs to another producer")
     }
     try handle.use { (client) throws(KafkaError) in
-      let list = unsafe headers?.copyingList()
+      let list = unsafe handsOverHeaders ? headers?.relinquishList() : headers?.copyingList()
       let pending = unsafe Unmanaged.passRetained(PendingDelivery(receiver, index))
       let keyStart = unsafe key.map { unsafe $0.baseAddress ?? Bytes.empty }
       let valueStart = unsafe value.map { unsafe $0.baseAddress ?? Bytes.empty }

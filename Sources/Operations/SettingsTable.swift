@@ -15,7 +15,7 @@ extension Setting {
     kafkaBrokers, kafkaTopic, kafkaDeadLetterTopic, kafkaConfig, kafkaGroup, kafkaPartitions, kafkaReplication,
     kafkaDeliveryTimeout, kafkaLinger, kafkaQueueMessages, kafkaQueueBytes,
     mongodbURI, mongodbDatabase, mongodbLayout, mongodbTimeout,
-    retention, futureTolerance, batchReadings, batchDelay,
+    retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
     httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, tlsCertificate, tlsKey,
@@ -82,6 +82,9 @@ extension Setting {
   package static let futureTolerance = Setting(
     "SLUICE_FUTURE_TOLERANCE", .duration(.zero ... .seconds(365 * 86_400)), .text("5m"), roles: services,
     "How far ahead of this machine's clock a reading may be.")
+  package static let deduplicationWindow = Setting(
+    "SLUICE_DEDUPLICATION_WINDOW", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("24h"),
+    roles: databaseClients, "How long a sender's id or Idempotency-Key is remembered.")
   package static let batchReadings = Setting(
     "SLUICE_BATCH_READINGS", .integer(1...100_000), .text("5000"), roles: sinks,
     "Readings that are written to MongoDB at once, at most.")

@@ -16,8 +16,8 @@ package final class DeadLetterProducer: Sendable {
       try Self.withBytes(letter.key) { (key) throws(KafkaError) in
         try Self.withBytes(letter.value) { (value) throws(KafkaError) in
           try link.producer.produce(
-            to: topic, key: key, value: value, headers: MessageHeaders(letter.headers), receiver: receiver,
-            index: index)
+            to: topic, key: key, value: value, headers: MessageHeaders(letter.headers), handsOverHeaders: true,
+            receiver: receiver, index: index)
         }
       }
     } catch {

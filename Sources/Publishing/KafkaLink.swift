@@ -110,8 +110,11 @@ package final class KafkaLink: Sendable {
     isAvailable.load(ordering: .acquiring) ? backlog?.unavailability : reason.withLock { $0 }
   }
 
-  /// Whether the queue has room for that many messages more.
-  package func hasRoom(for count: Int) -> Bool { producer.queueDepth + count <= queueMessages }
+  /// Whether the queue has room for that many messages more; an empty one has room for any request.
+  package func hasRoom(for count: Int) -> Bool {
+    let depth = producer.queueDepth
+    return depth == 0 || depth + count <= queueMessages
+  }
 
   /// Counts messages handed to the producer.
   func count(produced: Int) { counters.produced.increment(by: produced) }
@@ -136,6 +139,7 @@ package final class KafkaLink: Sendable {
   }
 
   private func probe() {
+    let acknowledged = counters.acknowledged.value
     do {
       // A topic that is missing shows only in the list of all; once it was there, a cheaper question does.
       if isAvailable.load(ordering: .relaxed) {
@@ -148,6 +152,8 @@ package final class KafkaLink: Sendable {
       isAvailable.store(true, ordering: .releasing)
       state.ok()
     } catch {
+      // One broker of several that hangs may be the one that was asked, while the others go on acknowledging.
+      if isAvailable.load(ordering: .relaxed), counters.acknowledged.value != acknowledged { return }
       setUnavailable("Kafka does not answer: \(error)")
     }
   }

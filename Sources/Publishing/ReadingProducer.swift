@@ -23,7 +23,9 @@ package final class ReadingProducer: Sendable {
   /// Produces all readings of a batch; exactly one report per reading goes to `receiver`, with the reading's index.
   /// Those for which the backlog has no room are reported as certainly not stored.
   ///
-  /// - Parameter buffer: memory to encode in; its content is overwritten.
+  /// - Parameters:
+  ///   - headers: of all of them; used up.
+  ///   - buffer: memory to encode in; its content is overwritten.
   package func publish(
     _ batch: ReadingBatch, headers: MessageHeaders, receiver: any DeliveryReceiver, buffer: inout ByteBuffer
   ) {
@@ -44,8 +46,8 @@ package final class ReadingProducer: Sendable {
       let receiver = bounded ?? receiver
       do {
         try link.producer.produce(
-          to: topic, key: key, value: buffer.bytes, headers: headers, receiver: receiver, index: index
-        )
+          to: topic, key: key, value: buffer.bytes, headers: headers,
+          handsOverHeaders: index == batch.count - 1, receiver: receiver, index: index)
       } catch {
         receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))
       }
@@ -53,9 +55,12 @@ package final class ReadingProducer: Sendable {
   }
 
   /// The headers that every reading has: where it came from, and when it arrived (milliseconds since 1970).
-  package static func headers(source: String, received: Int64, traceparent: [UInt8]? = nil) -> MessageHeaders {
-    var pairs: [(String, [UInt8]?)] = [("source", Array(source.utf8)), ("received", Array("\(received)".utf8))]
-    if let traceparent { pairs.append(("traceparent", traceparent)) }
-    return MessageHeaders(pairs)
+  package static func headers(source: StaticString, received: Int64, traceparent: [UInt8]? = nil) -> MessageHeaders {
+    let headers = MessageHeaders(capacity: 3)
+    headers.append("source", UnsafeRawBufferPointer(start: source.utf8Start, count: source.utf8CodeUnitCount))
+    var time = String(received)
+    time.withUTF8 { headers.append("received", UnsafeRawBufferPointer($0)) }
+    traceparent?.withUnsafeBytes { headers.append("traceparent", $0) }
+    return headers
   }
 }

@@ -69,8 +69,8 @@ package final class ReadingBatch: @unchecked Sendable {
 
   /// Forgets all that came after a mark: half of a reading that turned out invalid, say.
   package func roll(back mark: Mark) {
-    readings.removeLast(readings.count - mark.readings)
-    tags.removeLast(tags.count - mark.tags)
+    if readings.count > mark.readings { readings.removeLast(readings.count - mark.readings) }
+    if tags.count > mark.tags { tags.removeLast(tags.count - mark.tags) }
     text.truncate(to: mark.text)
   }
 }

@@ -3,13 +3,13 @@ import Operations
 /// What `sluice dev` is asked for.
 struct DevOptions {
   static let flags = [
-    CommandFlag("--kafka", value: "HOSTS", "Uses this Kafka instead of the embedded one; the same as --kafka-brokers."),
-    CommandFlag("--mongodb", value: "URI", "Uses this MongoDB instead of the embedded one; the same as --mongodb-uri."),
-    CommandFlag("--mqtt", value: "URL", "Uses this broker instead of the embedded one; the same as --mqtt-url."),
-    CommandFlag("--data", value: "DIR", "Where the embedded servers keep their data (.sluice-dev)."),
-    CommandFlag("--mqtt-port", value: "PORT", "Where the embedded MQTT broker listens (1883)."),
-    CommandFlag("--mongodb-port", value: "PORT", "Where the embedded MongoDB listens (27017)."),
-    CommandFlag("--secantusd", value: "PATH", "The embedded MongoDB's program (.venv/bin/secantusd-py)."),
+    CommandFlag("--kafka", "HOSTS", "Uses this Kafka instead of the embedded one; the same as --kafka-brokers."),
+    CommandFlag("--mongodb", "URI", "Uses this MongoDB instead of the embedded one; the same as --mongodb-uri."),
+    CommandFlag("--mqtt", "URL", "Uses this broker instead of the embedded one; the same as --mqtt-url."),
+    CommandFlag("--data", "DIR", "Where the embedded servers keep their data (.sluice-dev)."),
+    CommandFlag("--mqtt-port", "PORT", "Where the embedded MQTT broker listens (1883)."),
+    CommandFlag("--mongodb-port", "PORT", "Where the embedded MongoDB listens (27017)."),
+    CommandFlag("--secantusd", "PATH", "The embedded MongoDB's program (.venv/bin/secantusd-py)."),
   ]
 
   private(set) var settings: Settings

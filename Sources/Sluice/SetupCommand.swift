@@ -39,9 +39,7 @@ enum SetupCommand: Command {
 
   /// Makes collections and indexes that are not there yet.
   static func prepareDatabase(_ settings: Settings, _ report: (String) -> Void) throws(CommandError) {
-    let schema = DatabaseSchema(
-      database: settings.string(.mongodbDatabase), layout: settings.enumeration(.mongodbLayout),
-      retention: settings.duration(.retention))
+    let schema = Service.schema(settings)
     let pool = try Service.pool(settings, size: 1)
     defer { pool.close() }
     do {

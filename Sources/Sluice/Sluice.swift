@@ -41,6 +41,7 @@ enum Sluice {
 
   private static let commands: [Role: any (Command & SendableMetatype).Type] = [
     .ingest: IngestCommand.self, .sink: SinkCommand.self, .dev: DevCommand.self, .setup: SetupCommand.self,
+    .simulate: SimulateCommand.self,
   ]
 
   private static var overview: String {

@@ -117,6 +117,13 @@ static inline const struct sockaddr *sluice_http_peer(struct MHD_Connection *con
   return info ? info->client_addr : NULL;
 }
 
+/// Whether a target has a blank or a control character in it.
+static inline bool sluice_http_has_blank(const char *target) {
+  for (; *target; target++)
+    if ((unsigned char)*target <= 0x20 || *target == 0x7f) return true;
+  return false;
+}
+
 /// What the header says about how the request is framed, in one walk over its fields.
 struct sluice_http_framing {
   uint64_t content_length;

@@ -1,0 +1,251 @@
+import Foundation
+import HTTP
+import HTTPClient
+import Ingest
+import Kafka
+import Operations
+import Publishing
+import Readings
+import TestServers
+
+/// The API on a port of its own, with a Kafka in this process or a real one behind it.
+final class Served: Sendable {
+  struct Options {
+    var deliveryTimeout: Duration = .seconds(10)
+    var queueMessages = 100_000
+    var body = 8 << 20
+    var readings = 10_000
+    var memory = 64 << 20
+    var bodyTimeout: Duration = .seconds(20)
+    /// Whether Kafka answers when the API starts.
+    var isKafkaUp = true
+    /// Brokers other than the cluster of this process.
+    var brokers: String?
+  }
+
+  let topic = "sensor-data-\(UUID().uuidString.prefix(8))"
+  let metrics = Metrics()
+  let health = Health()
+  let cluster: MockCluster?
+  let server: HTTPServer
+  private let brokers: String
+  private let link: KafkaLink
+  private let supervisor: Supervisor
+  private static let partitions = 4
+
+  init(_ options: Options = Options()) throws {
+    if let brokers = options.brokers {
+      cluster = nil
+      self.brokers = brokers
+      let admin = try Admin(KafkaConfiguration(brokers: brokers))
+      defer { admin.close() }
+      _ = try admin.createTopic(topic, partitions: Self.partitions, replication: 1, timeout: .seconds(30))
+    } else {
+      let cluster = try MockCluster()
+      try cluster.createTopic(topic, partitions: Self.partitions)
+      if !options.isKafkaUp { try cluster.setBroker(1, up: false) }
+      self.cluster = cluster
+      brokers = cluster.bootstrapServers
+    }
+    let log = Log(component: "test", level: .error)
+    supervisor = Supervisor(log: log)
+    link = try KafkaLink(
+      KafkaLink.Configuration(
+        kafka: KafkaConfiguration(brokers: brokers), topics: [topic], deliveryTimeout: options.deliveryTimeout,
+        queueMessages: options.queueMessages, queueBytes: 64 << 20, linger: .milliseconds(2)),
+      log: log, health: health, metrics: metrics)
+    link.start(under: supervisor)
+    var configuration = HTTPServer.Configuration(listen: HTTP.ListenAddress(host: "127.0.0.1", port: 0))
+    configuration.bodyTimeout = options.bodyTimeout
+    server = try HTTPServer(
+      configuration,
+      handler: IngestService(
+        publisher: ReadingProducer(link, topic: topic),
+        limits: IngestLimits(
+          body: options.body, readings: options.readings, memory: options.memory,
+          bounds: TimeBounds(futureTolerance: 300_000, retention: 90 * 86_400_000)),
+        metrics: metrics))
+    if options.isKafkaUp { try waitUntilAvailable() }
+  }
+
+  /// Ends it in the order in which a process does.
+  func stop() {
+    server.stop(timeout: .seconds(10))
+    link.close(timeout: .seconds(10))
+    supervisor.requestStop()
+    _ = supervisor.join(timeout: .seconds(10))
+    cluster?.close()
+  }
+
+  var url: String { "http://127.0.0.1:\(server.port)/v1/readings" }
+  var unavailability: String? { link.unavailability }
+
+  func waitUntilAvailable() throws { try eventually("Kafka is available") { link.unavailability == nil } }
+  func waitUntilUnavailable() throws { try eventually("Kafka is found unavailable") { link.unavailability != nil } }
+
+  func metric(_ series: String) -> Int {
+    String(decoding: metrics.render(), as: UTF8.self).split(separator: "\n")
+      .first { $0.hasPrefix(series + " ") }.flatMap { Double($0.dropFirst(series.count + 1)) }.map { Int($0) } ?? 0
+  }
+
+  static let json = ("Content-Type", "application/json")
+  static let lines = ("Content-Type", "application/x-ndjson")
+
+  /// Posts on a connection of its own.
+  func post(_ body: [UInt8], _ headers: [(String, String)] = [json], timeout: Duration = .seconds(60)) throws
+    -> HTTPResponse
+  {
+    try HTTPClient().send("POST", url, headers: headers, body: body, timeout: timeout)
+  }
+
+  func post(_ body: String, _ headers: [(String, String)] = [json], timeout: Duration = .seconds(60)) throws
+    -> HTTPResponse
+  {
+    try post(Array(body.utf8), headers, timeout: timeout)
+  }
+
+  /// One message of the topic.
+  struct Stored {
+    let key: String
+    let value: String
+    let headers: [(String, [UInt8]?)]
+  }
+
+  /// Everything that is on the topic now.
+  func stored() throws -> [Stored] {
+    var configuration = KafkaConfiguration(brokers: brokers)
+    configuration.set("fetch.wait.max.ms", "50")
+    let consumer = try Consumer(configuration)
+    defer { consumer.close() }
+    let partitions = (0..<Int32(Self.partitions)).map { TopicPartition(topic: topic, partition: $0) }
+    var missing = 0
+    for partition in partitions {
+      let marks = try consumer.watermarks(of: partition, timeout: .seconds(30))
+      missing += Int(marks.high - marks.low)
+    }
+    try consumer.assign(Dictionary(uniqueKeysWithValues: partitions.map { ($0, Consumer.earliest) }))
+    var messages: [Stored] = []
+    messages.reserveCapacity(missing)
+    let deadline = ContinuousClock.now + .seconds(60)
+    while messages.count < missing {
+      if ContinuousClock.now > deadline { throw TestServerError("read only \(messages.count) of \(missing) messages") }
+      guard case .message(let message)? = consumer.poll(timeout: .seconds(1)) else { continue }
+      messages.append(
+        Stored(
+          key: message.withKey { $0.map { String(decoding: $0, as: UTF8.self) } ?? "" },
+          value: message.withValue { $0.map { String(decoding: $0, as: UTF8.self) } ?? "" }, headers: message.headers))
+    }
+    return messages
+  }
+}
+
+/// Runs a test with an API, and ends it whatever happens.
+func withServed(_ options: Served.Options = .init(), _ body: (Served) throws -> Void) throws {
+  let served = try Served(options)
+  defer { served.stop() }
+  try body(served)
+}
+
+/// A connection that sends what no well-behaved client does.
+final class RawConnection: Sendable {
+  private let descriptor: Int32
+
+  init(_ port: UInt16) throws {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard result == 0 else {
+      close(descriptor)
+      throw TestServerError("cannot connect to port \(port)")
+    }
+    var timeout = timeval(tv_sec: 60, tv_usec: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+  }
+
+  deinit { close(descriptor) }
+
+  /// Sends all of it, as far as the peer takes it.
+  /// - Returns: whether it took all.
+  @discardableResult
+  func send(_ bytes: [UInt8]) -> Bool {
+    bytes.withUnsafeBytes { bytes in
+      var rest = bytes[...]
+      while !rest.isEmpty {
+        let part = UnsafeRawBufferPointer(rebasing: rest)
+        let count = Foundation.send(descriptor, part.baseAddress, part.count, Int32(MSG_NOSIGNAL))
+        guard count > 0 else { return false }
+        rest = rest.dropFirst(count)
+      }
+      return true
+    }
+  }
+
+  @discardableResult
+  func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+
+  /// The head of a POST of readings.
+  @discardableResult
+  func sendHead(_ fields: String...) -> Bool {
+    send("POST /v1/readings HTTP/1.1\r\nHost: test\r\n" + fields.map { "\($0)\r\n" }.joined() + "\r\n")
+  }
+
+  /// Whether there is an answer, or the end of the connection, to read.
+  var isReadable: Bool {
+    var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return poll(&state, 1, 0) > 0
+  }
+
+  /// Reads one answer.
+  func receive() throws -> (status: Int, text: String) {
+    var bytes: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let text = String(decoding: bytes, as: UTF8.self)
+      if let end = text.range(of: "\r\n\r\n") {
+        let head = text[..<end.lowerBound]
+        let length =
+          head.split(separator: "\r\n").first { $0.lowercased().hasPrefix("content-length:") }
+          .flatMap { Int($0.split(separator: ":")[1].trimmingCharacters(in: .whitespaces)) } ?? 0
+        let body = text[end.upperBound...]
+        if body.utf8.count >= length { return (Int(head.dropFirst(9).prefix(3)) ?? 0, String(body)) }
+      }
+      let count = recv(descriptor, &piece, piece.count, 0)
+      guard count > 0 else { throw TestServerError("the connection ended after: \(text.prefix(500))") }
+      bytes += piece[..<count]
+    }
+  }
+
+  /// Ends the connection at once, as a client that crashed does.
+  func reset() {
+    var lingering = linger(l_onoff: 1, l_linger: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &lingering, socklen_t(MemoryLayout<linger>.size))
+    // The descriptor stays this object's; the socket behind it is shut.
+    shutdown(descriptor, Int32(SHUT_RDWR))
+  }
+}
+
+/// Runs a body on a thread and keeps its result.
+final class Background<Result: Sendable>: Sendable {
+  private let done = DispatchSemaphore(value: 0)
+  nonisolated(unsafe) private var result: Swift.Result<Result, any Error>?
+
+  init(_ body: @escaping @Sendable () throws -> Result) {
+    Thread.detachNewThread { [self] in
+      result = Swift.Result { try body() }
+      done.signal()
+    }
+  }
+
+  /// Waits for the end; once.
+  func value() throws -> Result {
+    done.wait()
+    return try result!.get()
+  }
+}
