@@ -30,7 +30,7 @@ final class SinkFixture {
     pool = try MongoPool(uri: uri, applicationName: "tests", maximumSize: 4, timeout: .seconds(5))
     admin = try Admin(KafkaConfiguration(brokers: brokers))
     for name in [topic, "\(topic).dlq"] {
-      _ = try admin.createTopic(name, partitions: partitions, replication: 1, timeout: .seconds(20))
+      _ = try admin.createTopic(name, partitions: partitions, replication: 1, timeout: .seconds(60))
     }
     let schema = schema
     _ = try pool.withClient { (client) throws(MongoError) in try schema.create(client) }
