@@ -66,6 +66,13 @@ package struct DatabaseSchema: Sendable {
       + "which does not fit SLUICE_MONGODB_LAYOUT=\(layout.rawValue)"
   }
 
+  /// The names of the indexes that the sink's collection should have and has not. Without them the sink works, but slows
+  /// down as the collection grows.
+  package func missingIndexes(_ client: MongoClient) throws(MongoError) -> [String] {
+    let found = try client.listIndexes(database, Self.readings).compactMap { $0["name"]?.string }
+    return indexes.compactMap { $0["name"]?.string }.filter { !found.contains($0) }
+  }
+
   private var indexes: [BSONDocument] {
     switch layout {
     case .timeseries:
@@ -84,7 +91,8 @@ package struct DatabaseSchema: Sendable {
     _ client: MongoClient, _ collection: String, after seconds: Int64, field: String, isTimeSeries: Bool
   ) throws(MongoError) -> [String] {
     var index: [(String, BSONValue)] = [
-      ("key", .document(BSONDocument([(field, .int32(1))]))), ("name", "expiry"), ("expireAfterSeconds", .int64(seconds)),
+      ("key", .document(BSONDocument([(field, .int32(1))]))), ("name", "expiry"),
+      ("expireAfterSeconds", .int64(seconds)),
     ]
     if isTimeSeries { index.append(("partialFilterExpression", ["meta.device": ["$gt": ""]])) }
     do throws(MongoError) {

@@ -28,10 +28,14 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     package var batchDelay: Duration
     /// Who is told up to where it is stored.
     package var backlog: Backlog?
+    /// Added to Kafka's offsets in what is stored. Not zero for a Kafka that forgets everything when it ends, and counts
+    /// from zero again: its messages would be taken for earlier ones.
+    package var offsetBase: Int64
 
     package init(
       kafka: KafkaConfiguration, topic: String, group: String, schema: DatabaseSchema, bounds: TimeBounds,
-      batchReadings: Int, batchDelay: Duration, backlog: Backlog? = nil
+      batchReadings: Int, batchDelay: Duration, backlog: Backlog? = nil,
+      offsetBase: Int64 = 0
     ) {
       self.kafka = kafka
       self.topic = topic
@@ -41,6 +45,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       self.batchReadings = batchReadings
       self.batchDelay = batchDelay
       self.backlog = backlog
+      self.offsetBase = offsetBase
     }
   }
 
@@ -107,6 +112,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     self.consumer.withLock { $0 = consumer }
     let topic = configuration.topic
     let backlog = configuration.backlog
+    let offsetBase = configuration.offsetBase
     let inserter: any Inserter =
       switch configuration.schema.layout {
       case .timeseries:
@@ -118,7 +124,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
       metrics: metrics,
       state: databaseState, log: log,
-      commit: { [log, metrics] offsets, wait in
+      commit: { [log, metrics] stored, wait in
+        let offsets = stored.mapValues { $0 - offsetBase }
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })
         for (partition, next) in named {
           if let high = consumer.watermarks(of: partition)?.high {
@@ -164,7 +171,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     case .message(let message):
       consumerState.ok()
       metrics.consumed.increment()
-      batch.append(message, with: decoder, now: Clock.nowMilliseconds())
+      batch.append(
+        message, at: message.offset + configuration.offsetBase, with: decoder, now: Clock.nowMilliseconds())
       if isFull { handOver(consumer) }
     case .failed(let error):
       consumerState.failing("\(error)")
@@ -192,7 +200,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       switch consumer.poll(timeout: .zero) {
       case .message(let message):
         metrics.consumed.increment()
-        batch.append(message, with: decoder, now: Clock.nowMilliseconds())
+        batch.append(
+          message, at: message.offset + configuration.offsetBase, with: decoder, now: Clock.nowMilliseconds())
       case .failed(let error): consumerState.failing("\(error)")
       case nil: break
       }
@@ -219,7 +228,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       let entries = try ledger.entries(partitions.map(\.partition))
       let committed = try consumer.committed(partitions, timeout: .seconds(5))
       return committed.compactMapValues { $0 }.reduce(into: [:]) { starts, offset in
-        if let next = entries[offset.key.partition]?.next, next < offset.value { starts[offset.key] = next }
+        guard let next = entries[offset.key.partition]?.next.map({ $0 - configuration.offsetBase }) else { return }
+        if next < offset.value { starts[offset.key] = max(next, 0) }
       }
     } catch {
       log.debug("ledger not compared with the committed offsets", ["reason": .string("\(error)")])

@@ -37,6 +37,7 @@ enum DevCommand: Command {
       try SetupCommand.prepareKafka(settings) { whole.log.info($0) }
     }
     try SetupCommand.prepareDatabase(settings) { whole.log.info($0) }
+    if options.isKafkaEmbedded { whole.offsetBase = try offsetBase(settings) }
 
     let link = try whole.link(topics: [settings.string(.kafkaTopic), settings.string(.kafkaDeadLetterTopic)])
     let sink = whole.part("sink", settings: settings, link: link)

@@ -13,54 +13,48 @@ struct DevOptions {
   ]
 
   private(set) var settings: Settings
-  private(set) var dataFolder = ".sluice-dev"
-  private(set) var secantusd: String?
+  let dataFolder: String
+  let secantusd: String?
   /// nil: another broker is used.
-  private(set) var mqttPort: UInt16? = 1883
+  let mqttPort: UInt16?
   /// nil: another database is used.
-  private(set) var mongodbPort: UInt16? = 27017
+  let mongodbPort: UInt16?
 
   /// Whether Kafka is in this process. A server that is named, wherever that was, is used.
   var isKafkaEmbedded: Bool { settings.origin(.kafkaBrokers) == .default }
 
-  /// - Parameter arguments: the flags above, each followed by its value.
+  /// - Parameter arguments: the flags above.
   init(_ settings: Settings, _ arguments: [String]) throws(CommandError) {
     self.settings = settings
-    var arguments = arguments[...]
-    while let flag = arguments.popFirst() {
-      guard let value = arguments.popFirst(), Self.flags.contains(where: { $0.name == flag }) else {
-        throw .usage("unexpected argument '\(flag)'")
+    do throws(SettingsError) {
+      let arguments = try CommandArguments(arguments, flags: Self.flags)
+      if let word = arguments.words.first { throw SettingsError("unexpected argument '\(word)'") }
+      for (flag, setting) in [("--kafka", Setting.kafkaBrokers), ("--mongodb", .mongodbURI), ("--mqtt", .mqttURL)] {
+        if let value = arguments.string(flag) {
+          self.settings = try self.settings.replacing(setting, with: value, from: flag)
+        }
       }
-      guard !value.isEmpty else { throw .usage("\(flag) needs a value") }
-      switch flag {
-      case "--kafka": self.settings = try replacing(.kafkaBrokers, with: value, in: self.settings, from: flag)
-      case "--mongodb": self.settings = try replacing(.mongodbURI, with: value, in: self.settings, from: flag)
-      case "--mqtt": self.settings = try replacing(.mqttURL, with: value, in: self.settings, from: flag)
-      case "--data": dataFolder = value
-      case "--secantusd": secantusd = value
-      case "--mqtt-port": mqttPort = try Self.port(value, flag)
-      default: mongodbPort = try Self.port(value, flag)
-      }
-    }
-    if self.settings.origin(.mqttURL) != .default { mqttPort = nil }
-    if self.settings.origin(.mongodbURI) != .default { mongodbPort = nil }
-  }
-
-  /// Settings with another value for one.
-  func replacing(
-    _ setting: Setting, with text: String, in settings: Settings, from place: String? = nil
-  ) throws(CommandError) -> Settings {
-    do {
-      return try settings.replacing(setting, with: text, from: place ?? setting.name)
+      dataFolder = arguments.string("--data") ?? ".sluice-dev"
+      guard !dataFolder.isEmpty else { throw SettingsError("--data needs a value: --data DIR") }
+      secantusd = arguments.string("--secantusd")
+      let ports = 1...Int(UInt16.max)
+      let mqtt = try arguments.int("--mqtt-port", in: ports) ?? 1883
+      let mongodb = try arguments.int("--mongodb-port", in: ports) ?? 27017
+      mqttPort = self.settings.origin(.mqttURL) == .default ? UInt16(mqtt) : nil
+      mongodbPort = self.settings.origin(.mongodbURI) == .default ? UInt16(mongodb) : nil
     } catch {
       throw .usage(error.message)
     }
   }
 
-  private static func port(_ text: String, _ flag: String) throws(CommandError) -> UInt16 {
-    guard let port = UInt16(text), port > 0 else {
-      throw .usage("\(flag): '\(text)' is no port: it must be a number from 1 to 65535")
+  /// Settings with another value for one.
+  func replacing(
+    _ setting: Setting, with text: String, in settings: Settings
+  ) throws(CommandError) -> Settings {
+    do {
+      return try settings.replacing(setting, with: text, from: setting.name)
+    } catch {
+      throw .usage(error.message)
     }
-    return port
   }
 }

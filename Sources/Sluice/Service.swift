@@ -15,6 +15,8 @@ struct Service {
   let supervisor: Supervisor
   /// What Kafka keeps only so much of; nil when it keeps everything.
   var backlog: Backlog?
+  /// Added to Kafka's offsets in what is stored; zero unless Kafka counts from zero again when it is started.
+  var offsetBase: Int64 = 0
   /// The producer that roles of one process share.
   private var sharedLink: KafkaLink?
 
@@ -36,6 +38,7 @@ struct Service {
     metrics = whole.metrics
     supervisor = Supervisor(log: log)
     backlog = whole.backlog
+    offsetBase = whole.offsetBase
     sharedLink = link
   }
 
@@ -123,11 +126,14 @@ struct Service {
   }
 
   /// Connections to the database.
-  static func pool(_ settings: Settings, size: Int) throws(CommandError) -> MongoPool {
+  /// - Parameter timeout: for an answer; the setting's unless given.
+  static func pool(_ settings: Settings, size: Int, timeout: Duration? = nil) throws(CommandError) -> MongoPool {
+    let log = settings.log(component: "mongodb")
+    MongoPool.installLogHandler { _, message in log.debug(message) }
     do {
       return try MongoPool(
         uri: settings.string(.mongodbURI), applicationName: "sluice-\(settings.role.rawValue)", maximumSize: size,
-        timeout: settings.duration(.mongodbTimeout))
+        timeout: timeout ?? settings.duration(.mongodbTimeout))
     } catch {
       throw .usage("SLUICE_MONGODB_URI: \(error.message)")
     }
@@ -135,7 +141,7 @@ struct Service {
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.
-private final class ManagementHandler: RequestHandler {
+final class ManagementHandler: RequestHandler {
   private let router: Router
 
   init(health: Health, metrics: Metrics) {

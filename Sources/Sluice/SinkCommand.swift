@@ -18,8 +18,6 @@ enum SinkCommand: Command {
     let settings = service.settings
     let deadLetterTopic = settings.string(.kafkaDeadLetterTopic)
     let link = try service.link(topics: [settings.string(.kafkaTopic), deadLetterTopic])
-    let log = service.log.component("mongodb")
-    MongoPool.installLogHandler { _, message in log.debug(message) }
     let pool = try Service.pool(settings, size: 2)
     do {
       let sink = SinkService(
@@ -27,7 +25,7 @@ enum SinkCommand: Command {
           kafka: try Service.kafka(settings), topic: settings.string(.kafkaTopic), group: settings.string(.kafkaGroup),
           schema: Service.schema(settings), bounds: Service.bounds(settings),
           batchReadings: settings.int(.batchReadings), batchDelay: settings.duration(.batchDelay),
-          backlog: service.backlog),
+          backlog: service.backlog, offsetBase: service.offsetBase),
         pool: pool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic), log: service.log,
         health: service.health, metrics: service.metrics)
       try sink.start(under: service.supervisor) {
