@@ -59,10 +59,18 @@ package struct DatabaseSchema: Sendable {
     guard let collection = found.first else {
       return "the collection \(database).\(Self.readings) does not exist: sluice setup creates it"
     }
-    let isTimeSeries = collection["type"]?.string == "timeseries"
+    // Not its type: there are servers that call it a collection.
+    let isTimeSeries = collection["options"]?.document?["timeseries"] != nil
     if isTimeSeries == (layout == .timeseries) { return nil }
     return "the collection \(database).\(Self.readings) is \(isTimeSeries ? "" : "not ")a time series, "
       + "which does not fit SLUICE_MONGODB_LAYOUT=\(layout.rawValue)"
+  }
+
+  /// The names of the indexes that the sink's collection should have and has not. Without them the sink works, but slows
+  /// down as the collection grows.
+  package func missingIndexes(_ client: MongoClient) throws(MongoError) -> [String] {
+    let found = try client.listIndexes(database, Self.readings).compactMap { $0["name"]?.string }
+    return indexes.compactMap { $0["name"]?.string }.filter { !found.contains($0) }
   }
 
   private var indexes: [BSONDocument] {
