@@ -101,15 +101,30 @@ import Testing
     }
   }
 
-  @Test func refusedReadingsOfARequestKeepTheirIndices() throws {
+  /// The broker refuses one of the batches that the readings of a request are sent in, for good.
+  @Test func saysWhichReadingsOfARequestAreNotStored() throws {
     try withServed { served in
       let cluster = try #require(served.cluster)
-      // The broker refuses the first batch that it gets, for good.
-      try cluster.fail(.produce, with: [KafkaError.Code(rawValue: 10)])
-      let answer = try served.post("[1,\(reading("a")),{},\(reading("a"))]")
-      #expect(answer.status == 413, "\(answer.text)")
-      #expect(try served.post(reading("a")).status == 202)
-      #expect(try served.stored().count == 1)
+      let tooLarge = KafkaError.Code.messageTooLarge
+      try cluster.fail(.produce, with: [tooLarge])
+      // Every fourth item is no reading; the others are spread over the partitions by their devices.
+      let items = (0..<40).map { $0 % 4 == 3 ? "{}" : reading("device-\($0)") }
+      let answer = try served.post("[\(items.joined(separator: ","))]")
+      #expect(answer.status == 207)
+      let object = try JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any]
+      let errors = object?["errors"] as? [[String: Any]] ?? []
+      let indices = errors.compactMap { $0["index"] as? Int }
+      #expect(indices == indices.sorted() && indices.count > 10 && indices.count < 40)
+      #expect(object?["rejected"] as? Int == indices.count && object?["accepted"] as? Int == 40 - indices.count)
+      let stored = try served.stored().map(\.key)
+      #expect(Set(stored) == Set((0..<40).filter { !indices.contains($0) }.map { "device-\($0)" }))
+      #expect(stored.count == 40 - indices.count)
+      #expect(served.metric("sluice_kafka_failed_total") == indices.count - 10)
+
+      try cluster.fail(.produce, with: [tooLarge])
+      let alone = try served.post(reading("alone"))
+      #expect(alone.status == 413 && apiErrorCode(alone.text) == "too_large")
+      #expect(try served.post(reading("after")).status == 202)
     }
   }
 
