@@ -67,12 +67,15 @@ let package = Package(
     module("Bridge", ["Readings", "Dialects", "JSON", "MQTT", "Kafka", "Publishing", "Operations"]),
     module("Sink", ["Readings", "JSON", "Kafka", "MongoDB", "Publishing", "Operations"]),
 
+    // A fleet for trying all of it
+    module("Simulation", ["Readings", "Timestamps", "JSON", "Compression", "HTTPClient", "MQTT", "Operations"]),
+
     // Executable
     .executableTarget(
       name: "Sluice",
       dependencies: [
         "Readings", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "Ingest", "Bridge",
-        "Sink",
+        "Sink", "Simulation",
       ],
       swiftSettings: strict),
 
@@ -93,6 +96,12 @@ let package = Package(
     tests("Ingest", ["Ingest", "Publishing", "Readings", "HTTP", "HTTPClient", "Kafka", "Operations", "Compression", "TestServers"]),
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
     tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
+    tests(
+      "Simulation",
+      [
+        "Simulation", "Readings", "Timestamps", "JSON", "HTTP", "HTTPClient", "MQTT", "Compression", "Operations",
+        "TestServers",
+      ]),
     tests("EndToEnd", ["HTTPClient", "Kafka", "MongoDB", "MQTT", "Operations", "TestServers"]),
   ],
   swiftLanguageModes: [.v6],

@@ -80,16 +80,18 @@ import CZlib
   /// Takes the next piece and appends what comes out to `output`, which never grows by more than the limit.
   ///
   /// - Throws: As `inflate` does; `output` then holds what came out before.
+  package func feed(_ piece: UnsafeRawBufferPointer, appendingTo output: inout [UInt8]) throws(CompressionError) {
+    unsafe try inflate(piece) { chunk in
+      unsafe append(chunk, to: &output)
+      return true
+    }
+  }
+
+  /// Takes the next piece of a stream held in an array.
   package func feed(_ piece: [UInt8], appendingTo output: inout [UInt8]) throws(CompressionError) {
     // The array's own function does not pass the type of an error on.
     let result = unsafe piece.withUnsafeBytes { bytes -> Result<Void, CompressionError> in
-      do throws(CompressionError) {
-        unsafe try inflate(bytes) { chunk in
-          unsafe append(chunk, to: &output)
-          return true
-        }
-        return .success(())
-      } catch {
+      do throws(CompressionError) { return .success(unsafe try feed(bytes, appendingTo: &output)) } catch {
         return .failure(error)
       }
     }

@@ -3,7 +3,8 @@ import CCurl
 /// Sends requests one after the other and keeps connections open between them; for one thread at a time.
 ///
 /// HTTP/1.1, no redirects, no proxies. When a kept connection turns out to be closed before a byte of the answer came,
-/// the request is sent again on a new one: only requests that may be repeated should rely on a server that goes away.
+/// the request is sent again on a new one, unless `Options.resendsOnStaleConnection` is off: for requests that must not
+/// be carried out twice.
 @safe package final class HTTPClient {
   /// What differs between clients.
   package struct Options: Sendable {
@@ -14,6 +15,9 @@ import CCurl
     /// Bytes of an answer's body that are taken.
     package var bodyLimit = 16 << 20
     package var userAgent = "sluice"
+    /// Whether a request is sent again by itself when a kept connection ended before a byte of its answer came. Without,
+    /// that is a `.broken`, except while nothing of the body was sent, for then nothing was carried out.
+    package var resendsOnStaleConnection = true
 
     package init() {}
   }
@@ -21,6 +25,9 @@ import CCurl
   private let handle: UnsafeMutableRawPointer
   private let errorText: UnsafeMutablePointer<CChar>
   private let bodyLimit: Int
+  private let resends: Bool
+  /// What is still to be sent of a body that is handed over in pieces.
+  private var unsent = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
   private var headerList: UnsafeMutablePointer<curl_slist>?
   // What the handle is set to already.
   private var headers: [(String, String)] = []
@@ -42,6 +49,7 @@ import CCurl
     unsafe errorText = .allocate(capacity: Int(SLUICE_CURL_ERROR_SIZE))
     unsafe errorText.initialize(repeating: 0, count: Int(SLUICE_CURL_ERROR_SIZE))
     bodyLimit = options.bodyLimit
+    resends = options.resendsOnStaleConnection
     try check(set(CURLOPT_NOSIGNAL, 1))
     try check(set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)))
     try check(set(CURLOPT_PROTOCOLS_STR, "http,https"))
@@ -82,7 +90,7 @@ import CCurl
     }
     try setMethod(method)
     if method != "GET", method != "HEAD" {
-      try check(unsafe sluice_curl_set_body(handle, body.baseAddress, Int64(body.count)))
+      try check(unsafe setBody(body))
     }
     let (seconds, attoseconds) = timeout.components
     let milliseconds = min(max(0, seconds), 1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000
@@ -94,6 +102,7 @@ import CCurl
     unsafe errorText[0] = 0
     let code = unsafe curl_easy_perform(handle)
     // The body is the caller's: nothing may point to it any more.
+    unsafe unsent = UnsafeRawBufferPointer(start: nil, count: 0)
     if method != "GET", method != "HEAD" { _ = unsafe sluice_curl_set_body(handle, nil, 0) }
     try check(code)
     defer {
@@ -127,6 +136,16 @@ extension HTTPClient {
 
   private func set(_ option: CURLoption, _ value: String?) -> CURLcode {
     unsafe sluice_curl_set_text(handle, option, value)
+  }
+
+  private func setBody(_ body: UnsafeRawBufferPointer) -> CURLcode {
+    if unsafe resends || body.isEmpty {
+      return unsafe sluice_curl_set_body(handle, body.baseAddress, Int64(body.count))
+    }
+    // From a function that cannot go back to the beginning, libcurl cannot send a body twice.
+    unsafe unsent = body
+    let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+    return unsafe sluice_curl_set_body_once(handle, HTTPClient.giveBody, context, Int64(body.count))
   }
 
   private func setMethod(_ method: String) throws(HTTPClientError) {
@@ -182,7 +201,8 @@ extension HTTPClient {
       case CURLE_OPERATION_TIMEDOUT: .timeout
       case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM:
         .tls
-      case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE, CURLE_WEIRD_SERVER_REPLY:
+      case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE, CURLE_WEIRD_SERVER_REPLY,
+        CURLE_SEND_FAIL_REWIND:
         .broken
       default: .other
       }
@@ -213,6 +233,15 @@ extension HTTPClient {
     }
     unsafe client.body.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: size * count))
     return size * count
+  }
+
+  private static let giveBody: sluice_curl_give = { bytes, size, count, context in
+    guard let bytes = unsafe bytes, let context = unsafe context else { return 0 }
+    let client = unsafe Unmanaged<HTTPClient>.fromOpaque(context).takeUnretainedValue()
+    let piece = unsafe UnsafeRawBufferPointer(rebasing: client.unsent.prefix(size * count))
+    unsafe UnsafeMutableRawBufferPointer(start: bytes, count: size * count).copyMemory(from: piece)
+    unsafe client.unsent = UnsafeRawBufferPointer(rebasing: client.unsent.dropFirst(piece.count))
+    return piece.count
   }
 
   /// Bytes of an answer's head that are kept.

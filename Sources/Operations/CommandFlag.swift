@@ -7,7 +7,7 @@ package struct CommandFlag: Sendable {
   /// What it is for, in one line.
   package let help: String
 
-  package init(_ name: String, value placeholder: String? = nil, _ help: String) {
+  package init(_ name: String, _ placeholder: String?, _ help: String) {
     self.name = name
     self.placeholder = placeholder
     self.help = help

@@ -5,16 +5,20 @@ package struct DatabaseSchema: Sendable {
   package static let readings = "readings"
   package static let devices = "devices"
   package static let ledger = "ledger"
+  package static let seen = "seen"
 
-  private let database: String
-  private let layout: Layout
+  package let database: String
+  package let layout: Layout
   /// Seconds that a reading is kept.
   private let retention: Int64
+  /// Seconds that a sender's id is remembered.
+  private let deduplicationWindow: Int64
 
-  package init(database: String, layout: Layout, retention: Duration) {
+  package init(database: String, layout: Layout, retention: Duration, deduplicationWindow: Duration) {
     self.database = database
     self.layout = layout
     self.retention = max(retention.components.seconds, 1)
+    self.deduplicationWindow = max(deduplicationWindow.components.seconds, 1)
   }
 
   /// Makes what is missing and adapts the expiry; what is there already stays.
@@ -41,10 +45,11 @@ package struct DatabaseSchema: Sendable {
       throw MongoError(.client, code: 0, message: problem, outcomeUnknown: false)
     }
     try client.createIndexes(database, Self.readings, indexes)
-    made += try expire(client)
-    for name in [Self.devices, Self.ledger] where try client.createCollection(database, name) {
+    made += try expire(client, Self.readings, after: retention, field: "ts", isTimeSeries: layout == .timeseries)
+    for name in [Self.devices, Self.ledger, Self.seen] where try client.createCollection(database, name) {
       made.append("collection \(name)")
     }
+    made += try expire(client, Self.seen, after: deduplicationWindow, field: "at", isTimeSeries: false)
     return made
   }
 
@@ -74,26 +79,28 @@ package struct DatabaseSchema: Sendable {
 
   /// The TTL index. On a time series it stands beside the collection's own expiry: it removes single readings rather than
   /// whole buckets, and allows another retention for some devices; servers before MongoDB 7 do not take it.
-  private func expire(_ client: MongoClient) throws(MongoError) -> [String] {
+  private func expire(
+    _ client: MongoClient, _ collection: String, after seconds: Int64, field: String, isTimeSeries: Bool
+  ) throws(MongoError) -> [String] {
     var index: [(String, BSONValue)] = [
-      ("key", ["ts": 1]), ("name", "expiry"), ("expireAfterSeconds", .int64(retention)),
+      ("key", .document(BSONDocument([(field, .int32(1))]))), ("name", "expiry"), ("expireAfterSeconds", .int64(seconds)),
     ]
-    if layout == .timeseries { index.append(("partialFilterExpression", ["meta.device": ["$gt": ""]])) }
+    if isTimeSeries { index.append(("partialFilterExpression", ["meta.device": ["$gt": ""]])) }
     do throws(MongoError) {
-      try client.createIndexes(database, Self.readings, [BSONDocument(index)])
+      try client.createIndexes(database, collection, [BSONDocument(index)])
       return []
     } catch {
-      // 85: it is there with another retention. 67: not on a time series of this server.
+      // 85: it is there with another expiry. 67, 72: not on a time series of this server.
       if error.code == 85 {
         _ = try client.command(
           database,
           [
-            "collMod": .string(Self.readings),
-            "index": ["name": "expiry", "expireAfterSeconds": .int64(retention)],
+            "collMod": .string(collection),
+            "index": ["name": "expiry", "expireAfterSeconds": .int64(seconds)],
           ])
-        return ["retention of \(Self.readings)"]
+        return ["expiry of \(collection)"]
       }
-      if layout == .timeseries, error.code == 67 || error.code == 72 { return [] }
+      if isTimeSeries, error.code == 67 || error.code == 72 { return [] }
       throw error
     }
   }

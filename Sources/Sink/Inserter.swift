@@ -30,10 +30,17 @@ struct InsertProgress {
   /// Indices that the database refused for their content, with its words.
   private(set) var refused: [(index: Int, detail: String)] = []
   private var isRefused: Set<Int> = []
+  /// Indices whose sender's id was seen before.
+  private var isRepeat: Set<Int> = []
   private var isStored: Set<Int> = []
 
   /// Whether a reading needs no further attempt.
-  func isSettled(_ index: Int) -> Bool { isStored.contains(index) || isRefused.contains(index) }
+  func isSettled(_ index: Int) -> Bool {
+    isStored.contains(index) || isRefused.contains(index) || isRepeat.contains(index)
+  }
+
+  /// Notes repeats.
+  mutating func add(repeats: [Int]) { isRepeat.formUnion(repeats) }
 
   /// Notes an attempt with these indices.
   mutating func add(_ outcome: StoreOutcome, sent: [Int]) {
@@ -48,20 +55,38 @@ struct InsertProgress {
   mutating func forgetStored() { isStored = [] }
 }
 
+extension Inserter {
+  /// Takes the repeats out of what is to be stored.
+  func leaveOutRepeats(
+    of batch: SinkBatch, _ wanted: inout [Int], _ progress: inout InsertProgress, _ ids: SenderIDs,
+    _ metrics: SinkMetrics
+  ) throws(InsertFailure) {
+    let repeats: [Int]
+    do throws(MongoError) { repeats = try ids.note(batch, among: wanted) } catch { throw .database(error) }
+    if repeats.isEmpty { return }
+    progress.add(repeats: repeats)
+    metrics.repeated.increment(by: repeats.count)
+    wanted.removeAll(where: progress.isSettled)
+  }
+}
+
 /// Stores batches in a plain collection: a repeat has the same `_id`, and is refused by the database itself.
 final class KeyedInserter: Inserter {
   private let readings: ReadingStore
+  private let ids: SenderIDs
   private let metrics: SinkMetrics
   private var documents = BSONBatch()
 
-  init(readings: ReadingStore, metrics: SinkMetrics) {
+  init(readings: ReadingStore, ids: SenderIDs, metrics: SinkMetrics) {
     self.readings = readings
+    self.ids = ids
     self.metrics = metrics
   }
 
   func insert(_ batch: SinkBatch, _ progress: inout InsertProgress) throws(InsertFailure) {
+    var wanted = batch.order.filter { !progress.isSettled($0) }
+    try leaveOutRepeats(of: batch, &wanted, &progress, ids, metrics)
     readings.encode(batch, epochs: [:], into: &documents)
-    let wanted = batch.order.filter { !progress.isSettled($0) }
     if wanted.isEmpty { return }
     let outcome = readings.insert(documents, wanted)
     progress.add(outcome, sent: wanted)

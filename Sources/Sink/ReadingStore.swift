@@ -21,11 +21,11 @@ final class ReadingStore: Sendable {
   private let document: ReadingDocument
   private let schema: DatabaseSchema
 
-  init(pool: MongoPool, database: String, topic: String, layout: Layout, retention: Duration) {
+  init(pool: MongoPool, schema: DatabaseSchema, topic: String) {
     self.pool = pool
-    self.database = database
-    document = ReadingDocument(layout: layout, topic: topic)
-    schema = DatabaseSchema(database: database, layout: layout, retention: retention)
+    self.schema = schema
+    database = schema.database
+    document = ReadingDocument(layout: schema.layout, topic: topic)
   }
 
   /// Whether the database answers, and what is wrong with it when it does.

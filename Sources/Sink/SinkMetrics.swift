@@ -6,6 +6,7 @@ struct SinkMetrics: Sendable {
   let written: Counter
   let recovered: Counter
   let surplus: Counter
+  let repeated: Counter
   let dead: MetricFamily<Counter>
   let unknownMembers: Counter
   let batchSizes: Histogram
@@ -20,6 +21,8 @@ struct SinkMetrics: Sendable {
       "sluice_sink_recovered_total", "Readings that an earlier owner had stored, found so and not stored again.")
     surplus = metrics.counter(
       "sluice_sink_late_copies_total", "Copies of readings that landed late and were removed.")
+    repeated = metrics.counter(
+      "sluice_sink_repeated_total", "Readings whose sender's id was stored before, and which were left out.")
     dead = metrics.counters(
       "sluice_sink_dead_letters_total", "Messages that could not be stored, by reason.", labels: ["reason"])
     unknownMembers = metrics.counter(

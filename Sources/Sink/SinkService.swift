@@ -2,7 +2,7 @@ package import Kafka
 package import MongoDB
 package import Operations
 package import Publishing
-import Readings
+package import Readings
 import Synchronization
 
 /// Kafka → MongoDB: a polling thread reads and validates, a writing thread stores; a batch is fetched while another is
@@ -19,29 +19,23 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     package var kafka: KafkaConfiguration
     package var topic: String
     package var group: String
-    package var deadLetterTopic: String
-    package var database: String
-    package var layout: Layout
-    package var retention: Duration
-    package var futureTolerance: Duration
+    package var schema: DatabaseSchema
+    /// When readings may have been measured.
+    package var bounds: TimeBounds
     /// Readings of a batch, at most.
     package var batchReadings: Int
     /// How long an idle writer is kept waiting for more readings to share a batch.
     package var batchDelay: Duration
 
     package init(
-      kafka: KafkaConfiguration, topic: String, group: String, deadLetterTopic: String, database: String,
-      layout: Layout,
-      retention: Duration, futureTolerance: Duration, batchReadings: Int, batchDelay: Duration
+      kafka: KafkaConfiguration, topic: String, group: String, schema: DatabaseSchema, bounds: TimeBounds,
+      batchReadings: Int, batchDelay: Duration
     ) {
       self.kafka = kafka
       self.topic = topic
       self.group = group
-      self.deadLetterTopic = deadLetterTopic
-      self.database = database
-      self.layout = layout
-      self.retention = retention
-      self.futureTolerance = futureTolerance
+      self.schema = schema
+      self.bounds = bounds
       self.batchReadings = batchReadings
       self.batchDelay = batchDelay
     }
@@ -57,6 +51,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let configuration: Configuration
   private let store: ReadingStore
   private let ledger: LedgerStore
+  private let ids: SenderIDs
   private let deadLetters: DeadLetterProducer
   private let metrics: SinkMetrics
   private let log: Log
@@ -80,17 +75,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     self.deadLetters = deadLetters
     self.log = log
     self.metrics = SinkMetrics(metrics)
-    store = ReadingStore(
-      pool: pool, database: configuration.database, topic: configuration.topic, layout: configuration.layout,
-      retention: configuration.retention)
-    ledger = LedgerStore(pool: pool, database: configuration.database, topic: configuration.topic)
+    store = ReadingStore(pool: pool, schema: configuration.schema, topic: configuration.topic)
+    ledger = LedgerStore(pool: pool, database: configuration.schema.database, topic: configuration.topic)
+    ids = SenderIDs(pool: pool, database: configuration.schema.database)
     databaseState = StateLog("mongodb", log: log, health: health.component("mongodb"))
     consumerState = StateLog("consumer", log: log)
     observer = ClientLog(log.component("kafka"))
-    decoder = MessageDecoder(
-      bounds: TimeBounds(
-        futureTolerance: configuration.futureTolerance.milliseconds, retention: configuration.retention.milliseconds),
-      unknownMembers: self.metrics.unknownMembers)
+    decoder = MessageDecoder(bounds: configuration.bounds, unknownMembers: self.metrics.unknownMembers)
     batch = SinkBatch(generation: 0)
   }
 
@@ -101,7 +92,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   ) throws(KafkaError) {
     var kafka = configuration.kafka
     let settings = [
-      "session.timeout.ms": "\(Self.sessionTimeout.milliseconds)", "heartbeat.interval.ms": "2000",
+      "session.timeout.ms": "\(Self.sessionTimeout.components.seconds * 1_000)", "heartbeat.interval.ms": "2000",
       "partition.assignment.strategy": "range,roundrobin",
       // Bounds what librdkafka fetches ahead, per consumer.
       "queued.max.messages.kbytes": "16384", "fetch.wait.max.ms": "100", "reconnect.backoff.ms": "100",
@@ -113,11 +104,11 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     self.consumer.withLock { $0 = consumer }
     let topic = configuration.topic
     let inserter: any Inserter =
-      switch configuration.layout {
+      switch configuration.schema.layout {
       case .timeseries:
         LedgeredInserter(
-          readings: store, ledger: ledger, claimLifetime: Self.sessionTimeout, metrics: metrics, log: log)
-      case .documents: KeyedInserter(readings: store, metrics: metrics)
+          readings: store, ledger: ledger, ids: ids, claimLifetime: Self.sessionTimeout, metrics: metrics, log: log)
+      case .documents: KeyedInserter(readings: store, ids: ids, metrics: metrics)
       }
     let writer = Writer(
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
@@ -212,7 +203,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     assigned = partitions
     batch = SinkBatch(generation: generation.current)
     log.info("partitions assigned", ["partitions": .string(Self.list(partitions))])
-    return configuration.layout == .timeseries ? starts(of: partitions, by: consumer) : [:]
+    return configuration.schema.layout == .timeseries ? starts(of: partitions, by: consumer) : [:]
   }
 
   /// Where to begin when the ledger is behind what was committed, as after the database was restored from a backup: what
@@ -254,8 +245,4 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private static func list(_ partitions: [TopicPartition]) -> String {
     partitions.map { "\($0.partition)" }.joined(separator: ",")
   }
-}
-
-extension Duration {
-  fileprivate var milliseconds: Int64 { Int64(self / .milliseconds(1)) }
 }

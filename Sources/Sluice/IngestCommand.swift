@@ -3,7 +3,6 @@ import Ingest
 import Kafka
 import Operations
 import Publishing
-import Readings
 
 /// `sluice ingest`
 enum IngestCommand: Command {
@@ -27,7 +26,7 @@ enum IngestCommand: Command {
     }
     let limits = IngestLimits(
       body: settings.bytes(.httpBodyLimit), readings: settings.int(.httpReadingsLimit),
-      memory: settings.bytes(.httpMemoryLimit), bounds: bounds(settings))
+      memory: settings.bytes(.httpMemoryLimit), bounds: Service.bounds(settings))
     let server = try service.listen(.httpListen, name: "http") { configuration in
       configuration.threads = settings.int(.httpThreads)
       configuration.connectionLimit = settings.int(.httpConnections)
@@ -49,11 +48,5 @@ enum IngestCommand: Command {
     // the producer, then the producer.
     service.supervisor.onStop("producer") { link.close(timeout: timeout / 2) }
     service.supervisor.onStop("http") { server.stop(timeout: timeout / 2) }
-  }
-
-  /// When readings may have been measured.
-  static func bounds(_ settings: Settings) -> TimeBounds {
-    TimeBounds(
-      futureTolerance: settings.milliseconds(.futureTolerance), retention: settings.milliseconds(.retention))
   }
 }

@@ -3,6 +3,8 @@ import Kafka
 import MongoDB
 import Operations
 import Publishing
+import Readings
+import Sink
 
 /// What every long-running role has: a log, health, metrics, supervised threads, and the management address.
 struct Service {
@@ -82,6 +84,19 @@ struct Service {
     } catch {
       throw .failed("Kafka: \(error)")
     }
+  }
+
+  /// When readings may have been measured.
+  static func bounds(_ settings: Settings) -> TimeBounds {
+    TimeBounds(
+      futureTolerance: settings.milliseconds(.futureTolerance), retention: settings.milliseconds(.retention))
+  }
+
+  /// The collections of the database.
+  static func schema(_ settings: Settings) -> DatabaseSchema {
+    DatabaseSchema(
+      database: settings.string(.mongodbDatabase), layout: settings.enumeration(.mongodbLayout),
+      retention: settings.duration(.retention), deduplicationWindow: settings.duration(.deduplicationWindow))
   }
 
   /// Connections to the database.

@@ -29,9 +29,7 @@ enum SetupCommand: Command {
     } catch {
       throw .failed("SLUICE_KAFKA_BROKERS (\(settings.string(.kafkaBrokers))): \(error)")
     }
-    let schema = DatabaseSchema(
-      database: settings.string(.mongodbDatabase), layout: settings.enumeration(.mongodbLayout),
-      retention: settings.duration(.retention))
+    let schema = Service.schema(settings)
     let pool = try Service.pool(settings, size: 1)
     defer { pool.close() }
     do {

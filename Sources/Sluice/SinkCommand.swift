@@ -25,10 +25,8 @@ enum SinkCommand: Command {
       let sink = SinkService(
         SinkService.Configuration(
           kafka: try Service.kafka(settings), topic: settings.string(.kafkaTopic), group: settings.string(.kafkaGroup),
-          deadLetterTopic: deadLetterTopic, database: settings.string(.mongodbDatabase),
-          layout: settings.enumeration(.mongodbLayout), retention: settings.duration(.retention),
-          futureTolerance: settings.duration(.futureTolerance), batchReadings: settings.int(.batchReadings),
-          batchDelay: settings.duration(.batchDelay)),
+          schema: Service.schema(settings), bounds: Service.bounds(settings),
+          batchReadings: settings.int(.batchReadings), batchDelay: settings.duration(.batchDelay)),
         pool: pool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic), log: service.log,
         health: service.health, metrics: service.metrics)
       try sink.start(under: service.supervisor) {

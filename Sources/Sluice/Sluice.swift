@@ -32,7 +32,7 @@ enum Sluice {
     }
     let loaded: (settings: Settings, rest: [String])
     do {
-      loaded = try Settings.load(role: role, arguments: rest)
+      loaded = try Settings.load(role: role, arguments: rest, commandFlags: command.flags)
     } catch {
       throw .usage(error.message)
     }
@@ -40,7 +40,7 @@ enum Sluice {
   }
 
   private static let commands: [Role: any (Command & SendableMetatype).Type] = [
-    .ingest: IngestCommand.self, .sink: SinkCommand.self, .setup: SetupCommand.self,
+    .ingest: IngestCommand.self, .sink: SinkCommand.self, .setup: SetupCommand.self, .simulate: SimulateCommand.self,
   ]
 
   private static var overview: String {

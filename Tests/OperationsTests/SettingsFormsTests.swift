@@ -94,7 +94,7 @@ import Testing
   }
 
   @Test(arguments: Role.allCases) func helpListsWhatTheRoleUses(role: Role) {
-    let text = Settings.helpText(for: role, commandFlags: [CommandFlag("--own", value: "NUMBER", "Its own.")])
+    let text = Settings.helpText(for: role, commandFlags: [CommandFlag("--own", "NUMBER", "Its own.")])
     #expect(text.hasPrefix("sluice \(role): ") && text.contains("  --own NUMBER\n      Its own.\n"))
     for setting in Setting.all {
       #expect(text.contains("\n  \(setting.flag) ") == setting.roles.contains(role), "\(setting.name)")

@@ -157,7 +157,7 @@ func refusal(
   }
 
   @Test func flagsOfTheCommandItself() throws {
-    let own = [CommandFlag("--rate", value: "NUMBER", "R."), CommandFlag("--forever", "F.")]
+    let own = [CommandFlag("--rate", "NUMBER", "R."), CommandFlag("--forever", nil, "F.")]
     let (settings, rest) = try load(
       .simulate, ["--rate", "10", "--log-level=debug", "x", "--forever", "--rate=20"], commandFlags: own)
     #expect(rest == ["--rate", "10", "x", "--forever", "--rate", "20"])

@@ -3,6 +3,7 @@ import Kafka
 import MongoDB
 import Operations
 import Publishing
+import Readings
 import Synchronization
 import TestServers
 
@@ -13,7 +14,7 @@ final class SinkFixture {
   let topic = "t-\(UUID().uuidString.prefix(8))"
   let database = "d-\(UUID().uuidString.prefix(8))"
   let brokers: String
-  let layout: Layout
+  let schema: DatabaseSchema
   let uri: String
   let pool: MongoPool
   private let admin: Admin
@@ -24,13 +25,14 @@ final class SinkFixture {
   init(brokers: String, uri: String, layout: Layout = .timeseries, partitions: Int = 4) throws {
     self.brokers = brokers
     self.uri = uri
-    self.layout = layout
+    schema = DatabaseSchema(
+      database: database, layout: layout, retention: .seconds(90 * 86_400), deduplicationWindow: .seconds(86_400))
     pool = try MongoPool(uri: uri, applicationName: "tests", maximumSize: 4, timeout: .seconds(5))
     admin = try Admin(KafkaConfiguration(brokers: brokers))
     for name in [topic, "\(topic).dlq"] {
-      _ = try admin.createTopic(name, partitions: partitions, replication: 1, timeout: .seconds(20))
+      _ = try admin.createTopic(name, partitions: partitions, replication: 1, timeout: .seconds(60))
     }
-    let schema = DatabaseSchema(database: database, layout: layout, retention: .seconds(90 * 86_400))
+    let schema = schema
     _ = try pool.withClient { (client) throws(MongoError) in try schema.create(client) }
     let producer = try Producer(KafkaConfiguration(brokers: brokers))
     self.producer = producer
@@ -174,9 +176,9 @@ final class RunningSink {
     let pool = try MongoPool(uri: fixture.uri, applicationName: "sink", maximumSize: 2, timeout: .seconds(2))
     service = SinkService(
       SinkService.Configuration(
-        kafka: kafka, topic: fixture.topic, group: "g-\(fixture.topic)", deadLetterTopic: "\(fixture.topic).dlq",
-        database: fixture.database, layout: fixture.layout, retention: .seconds(90 * 86_400),
-        futureTolerance: .seconds(300), batchReadings: batchReadings, batchDelay: .milliseconds(5)),
+        kafka: kafka, topic: fixture.topic, group: "g-\(fixture.topic)", schema: fixture.schema,
+        bounds: TimeBounds(futureTolerance: 300_000, retention: 90 * 86_400_000), batchReadings: batchReadings,
+        batchDelay: .milliseconds(5)),
       pool: pool, deadLetters: try DeadLetterProducer(link, topic: "\(fixture.topic).dlq"), log: log, health: health,
       metrics: metrics)
     try service.start(under: supervisor) {

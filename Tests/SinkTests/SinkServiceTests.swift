@@ -126,6 +126,27 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     }
   }
 
+  @Test(arguments: Layout.allCases) func aRepeatWithTheSameIDIsStoredOnce(_ layout: Layout) throws {
+    let fixture = try fixture(layout)
+    func readings(_ range: Range<Int>, id: String) -> [Message] {
+      range.map { number in
+        Message(
+          key: "d",
+          value:
+            #"{"device":"d","sensor":"s","value":1,"id":"\#(id)-\#(number)","tags":{"seq":"\#(number)"}}"#)
+      }
+    }
+    let sink = try fixture.startSink()
+    // Twice in one batch, again in another, and after a restart.
+    try fixture.produce(readings(0..<100, id: "a") + readings(0..<100, id: "a"))
+    try fixture.produce(readings(50..<150, id: "a"))
+    try fixture.expectStored(0..<150)
+    sink.stop()
+    try fixture.startSink()
+    try fixture.produce(readings(0..<200, id: "a") + readings(200..<250, id: "b"))
+    try fixture.expectStored(0..<250)
+  }
+
   @Test(arguments: Layout.allCases) func sinksShareThePartitionsAndTakeOver(_ layout: Layout) throws {
     let fixture = try fixture(layout)
     let first = try fixture.startSink()

@@ -22,6 +22,16 @@ static inline CURLcode sluice_curl_set_body(CURL *handle, const void *bytes, int
   return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_POSTFIELDS, size > 0 ? bytes : "");
 }
 
+typedef size_t (*sluice_curl_give)(char *bytes, size_t size, size_t count, void *context);
+
+/// The bytes come from a function, which without one for seeking means that libcurl sends them at most once.
+static inline CURLcode sluice_curl_set_body_once(CURL *handle, sluice_curl_give give, void *context, int64_t size) {
+  CURLcode code = curl_easy_setopt(handle, CURLOPT_POSTFIELDS, NULL);
+  if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+  if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_READFUNCTION, give);
+  return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_READDATA, context);
+}
+
 typedef size_t (*sluice_curl_take)(const char *bytes, size_t size, size_t count, void *context);
 
 static inline CURLcode sluice_curl_set_callbacks(CURL *handle, sluice_curl_take header, sluice_curl_take body,

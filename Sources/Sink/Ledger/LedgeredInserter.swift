@@ -24,6 +24,7 @@ final class LedgeredInserter: Inserter {
 
   private let readings: ReadingStore
   private let ledger: LedgerStore
+  private let ids: SenderIDs
   private let metrics: SinkMetrics
   private let log: Log
   private let now: @Sendable () -> Duration
@@ -34,11 +35,13 @@ final class LedgeredInserter: Inserter {
 
   /// - Parameter now: a clock that goes on counting while the process is stopped.
   init(
-    readings: ReadingStore, ledger: LedgerStore, claimLifetime: Duration, metrics: SinkMetrics, log: Log,
+    readings: ReadingStore, ledger: LedgerStore, ids: SenderIDs, claimLifetime: Duration, metrics: SinkMetrics,
+    log: Log,
     now: @escaping @Sendable () -> Duration = Clock.monotonic
   ) {
     self.readings = readings
     self.ledger = ledger
+    self.ids = ids
     self.claimLifetime = claimLifetime
     self.metrics = metrics
     self.log = log
@@ -53,10 +56,12 @@ final class LedgeredInserter: Inserter {
 
   func insert(_ batch: SinkBatch, _ progress: inout InsertProgress) throws(InsertFailure) {
     for partition in batch.next.keys { try own(partition) }
-    let wanted = batch.order.filter { index in
+    var wanted = batch.order.filter { index in
       !progress.isSettled(index) && owners[batch.origins[index].partition]!.needsInsert(batch.origins[index].offset)
     }
     try claim(wanted, of: batch)
+    // Under the claim, so that nobody else stores the readings of the ids that are noted here.
+    try leaveOutRepeats(of: batch, &wanted, &progress, ids, metrics)
     if !wanted.isEmpty {
       try checkClaims(batch)
       let epochs = owners.mapValues(\.epoch)

@@ -1,0 +1,12 @@
+"""The plain-C programs that show what the libraries and servers can do at most."""
+
+from pathlib import Path
+
+from bench.workspace import BENCHMARKS, ROOT, Workspace
+
+
+def program(workspace: Workspace, name: str) -> Path:
+    """One of the programs in `c/`, built if it is not."""
+    folder = ROOT / ".cache" / "bench-c"
+    workspace.run("make", ["make", "--silent", "-C", BENCHMARKS / "c", f"OUT={folder}", f"{folder}/{name}"])
+    return folder / name

@@ -1,0 +1,93 @@
+"""What was measured, round by round, and its medians with spread."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from statistics import median
+
+from bench.errors import ContenderFailed, Skipped
+
+Sample = dict[str, float]
+"""One round of one contender: values by the key of their metric."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    key: str
+    title: str
+    digits: int = 0
+
+
+@dataclass(frozen=True)
+class Spread:
+    median: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(values: list[float]) -> "Spread":
+        return Spread(median(values), min(values), max(values))
+
+
+@dataclass
+class Table:
+    """Contenders against metrics, of which the first is the main one."""
+
+    title: str
+    metrics: list[Metric]
+    has_ratios: bool = True
+    rows: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def spread(self, contender: str, metric: Metric) -> Spread | None:
+        """None when no round of this contender has such a value."""
+        values = [sample[metric.key] for sample in self.rows[contender] if metric.key in sample]
+        return Spread.of(values) if values else None
+
+    @property
+    def baseline(self) -> str | None:
+        """What the ratios are relative to: Sluice where it was measured, else the first contender."""
+        return "Sluice" if "Sluice" in self.rows else next(iter(self.rows), None)
+
+    def ratio(self, contender: str) -> float | None:
+        """The main metric's median against the baseline's."""
+        if not self.has_ratios or self.baseline is None:
+            return None
+        own, base = self.spread(contender, self.metrics[0]), self.spread(self.baseline, self.metrics[0])
+        return own.median / base.median if own and base and base.median else None
+
+
+@dataclass
+class Result:
+    """Of one scenario."""
+
+    name: str
+    title: str
+    notes: list[str]
+    tables: list[Table] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    commands: dict[str, str] = field(default_factory=dict)
+
+
+Measurement = tuple[Table, str, Callable[[int], Sample]]
+"""The table and the contender it is for, and how to measure it in the round of this number."""
+
+
+def interleave(result: Result, repeat: int, measurements: list[Measurement]) -> Iterator[str]:
+    """Measures A B C A B C …, so that what changes on the machine over time meets all; yields a line for each."""
+    for number in range(repeat):
+        for table, contender, measure in measurements:
+            if contender in result.skipped:
+                continue
+            place = f"{number + 1}/{repeat} {result.name}, {table.title}, {contender}"
+            try:
+                sample = measure(number)
+            except Skipped as reason:
+                result.skipped[contender] = str(reason)
+                yield f"{place}: skipped: {reason}"
+            except ContenderFailed as error:
+                result.failures.append(f"{table.title}, {contender}, round {number + 1}: {error}")
+                yield f"{place}: FAILED: {error}"
+            else:
+                table.rows.setdefault(contender, []).append(sample)
+                values = (f"{m.title} {sample[m.key]:,.{m.digits}f}" for m in table.metrics if m.key in sample)
+                yield f"{place}: {', '.join(values)}"

@@ -1,0 +1,31 @@
+"""Readings as they stand on the topic."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+DEVICES = 500
+_STEP = timedelta(milliseconds=100)
+
+
+def now() -> str:
+    return _text(datetime.now(UTC))
+
+
+def backlog(count: int) -> Iterator[tuple[str, str]]:
+    """Keys and values: readings of 500 devices in turn, 100 ms apart for each, that end now."""
+    first = datetime.now(UTC) - count // DEVICES * _STEP
+    for number in range(count):
+        device = f"greenhouse-{number % DEVICES:04d}"
+        reading = {
+            "device": device,
+            "sensor": "temperature",
+            "value": 15 + number * 7919 % 2000 / 100,
+            "unit": "Cel",
+            "ts": _text(first + number // DEVICES * _STEP),
+        }
+        yield device, json.dumps(reading, separators=(",", ":"))
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

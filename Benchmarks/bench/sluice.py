@@ -1,0 +1,62 @@
+"""How Sluice is started."""
+
+import http.client
+import time
+from dataclasses import dataclass
+
+from bench.child import Child
+from bench.errors import ContenderFailed, Skipped
+from bench.workspace import ROOT, SLUICE, Command, Workspace
+
+_ENVIRONMENT = {"SLUICE_LOG_LEVEL": "warning"}
+
+
+@dataclass(frozen=True)
+class Role:
+    """A running `sluice ingest`, `bridge` or `sink`."""
+
+    child: Child
+    management_port: int
+
+    def wait_until_ready(self, timeout: float = 30) -> float:
+        """Seconds from its start to the first 200 of /readyz."""
+        answer = "no answer"
+        while time.monotonic() < self.child.started + timeout:
+            connection = http.client.HTTPConnection("127.0.0.1", self.management_port, timeout=2)
+            try:
+                connection.request("GET", "/readyz")
+                response = connection.getresponse()
+                answer = f"{response.status} {response.read(200)!r}"
+                if response.status == 200:
+                    return time.monotonic() - self.child.started
+            except OSError as error:
+                answer = str(error)
+            finally:
+                connection.close()
+            if not self.child.is_running:
+                raise ContenderFailed(f"{self.child.name} ended: {self.child.last_lines()}")
+            time.sleep(0.002)
+        raise ContenderFailed(f"{self.child.name} is not ready after {timeout:.0f} s: {answer}")
+
+
+def start(workspace: Workspace, role: str, settings: dict[str, str]) -> Role:
+    """Starts a role with a management address of its own; settings are flags without the dashes."""
+    _check_built()
+    port = workspace.free_ports()
+    command: Command = [SLUICE, role, *_flags(settings | {"management-listen": f"127.0.0.1:{port}"})]
+    return Role(workspace.start(f"sluice {role}", command, _ENVIRONMENT), port)
+
+
+def setup(workspace: Workspace, settings: dict[str, str]) -> None:
+    """Makes topics, collections and indexes."""
+    _check_built()
+    workspace.run("sluice setup", [SLUICE, "setup", *_flags(settings)], _ENVIRONMENT)
+
+
+def _check_built() -> None:
+    if not SLUICE.exists():
+        raise Skipped(f"{SLUICE.relative_to(ROOT)} is not there; build it: swift build -c release")
+
+
+def _flags(settings: dict[str, str]) -> list[str]:
+    return [word for name, value in settings.items() for word in (f"--{name}", value)]
