@@ -139,7 +139,9 @@ extension HTTPClient {
   }
 
   private func setBody(_ body: UnsafeRawBufferPointer) -> CURLcode {
-    if unsafe resends || body.isEmpty { return unsafe sluice_curl_set_body(handle, body.baseAddress, Int64(body.count)) }
+    if unsafe resends || body.isEmpty {
+      return unsafe sluice_curl_set_body(handle, body.baseAddress, Int64(body.count))
+    }
     // From a function that cannot go back to the beginning, libcurl cannot send a body twice.
     unsafe unsent = body
     let context = unsafe Unmanaged.passUnretained(self).toOpaque()

@@ -2,24 +2,31 @@ import CRdKafka
 
 /// The headers of messages, made once and copied into each message produced with them.
 @safe package final class MessageHeaders: @unchecked Sendable {
-  // Unchecked: the list is written only by its maker before it is used, and handed over only by its last user; copying
-  // it reads it.
+  // Unchecked: both are written only by their maker before it is used; the list is handed over only by its last user;
+  // copying it reads it.
   private var list: OpaquePointer?
+  /// What they add to a message, at most.
+  package private(set) var byteCount = 5
 
   /// No headers yet, and room for some.
   package init(capacity: Int) { unsafe list = rd_kafka_headers_new(capacity) }
 
   /// Adds a header; only before the first message is produced with these.
   package func append(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
+    byteCount += Self.size(name.utf8CodeUnitCount, value.count)
     unsafe name.utf8Start.withMemoryRebound(to: CChar.self, capacity: name.utf8CodeUnitCount) { start in
       _ = unsafe rd_kafka_header_add(
         list, start, name.utf8CodeUnitCount, value.baseAddress ?? Bytes.empty, value.count)
     }
   }
 
+  /// A header has two lengths, of up to five bytes (Kafka protocol, varint).
+  private static func size(_ name: Int, _ value: Int) -> Int { name + value + 10 }
+
   /// Headers in the order given; names may repeat, and a value may be absent, which is not an empty one.
   package init(_ pairs: [(String, [UInt8]?)]) {
     unsafe list = rd_kafka_headers_new(pairs.count)
+    byteCount = pairs.reduce(byteCount) { $0 + Self.size($1.0.utf8.count, $1.1?.count ?? 0) }
     for (name, value) in pairs {
       var name = name
       name.withUTF8 { name in

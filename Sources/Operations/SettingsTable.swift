@@ -18,7 +18,7 @@ extension Setting {
     retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
-    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, keysFile, tlsCertificate, tlsKey,
+    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, tlsCertificate, tlsKey,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
   ]
 
@@ -39,7 +39,8 @@ extension Setting {
     "SLUICE_KAFKA_GROUP", .text(maximum: 255), .text("sluice-sink"), roles: sinks,
     "Consumer group; all sinks of one database share it.")
   package static let kafkaPartitions = Setting(
-    "SLUICE_KAFKA_PARTITIONS", .integer(1...10_000), .text("4"), roles: [.setup, .dev, .check],
+    "SLUICE_KAFKA_PARTITIONS", .integer(1...10_000), .byRole([.dev: "16"], otherwise: "4"),
+    roles: [.setup, .dev, .check],
     "Partitions of a topic when it is created; no more sinks than that can work at once.")
   package static let kafkaReplication = Setting(
     "SLUICE_KAFKA_REPLICATION", .integer(1...100), .text("1"), roles: [.setup, .dev, .check],
@@ -134,9 +135,6 @@ extension Setting {
   package static let httpMemoryLimit = Setting(
     "SLUICE_HTTP_MEMORY_LIMIT", .bytes(1 << 20...1 << 40), .text("256MiB"), roles: ingests,
     "Bytes of bodies held at once; further requests are told to come later.")
-  package static let keysFile = Setting(
-    "SLUICE_KEYS_FILE", .path, .text(""), roles: ingests,
-    "File of the keys that may write; empty: everybody may.")
   package static let tlsCertificate = Setting(
     "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")

@@ -20,10 +20,12 @@ package final class KafkaLink: Sendable {
     package var queueBytes: Int
     /// How long a message waits for others to share its request with.
     package var linger: Duration
+    /// What Kafka keeps only so much of; nil when it keeps everything.
+    package var backlog: Backlog?
 
     package init(
       kafka: KafkaConfiguration, topics: [String], deliveryTimeout: Duration, queueMessages: Int, queueBytes: Int,
-      linger: Duration
+      linger: Duration, backlog: Backlog? = nil
     ) {
       self.kafka = kafka
       self.topics = topics
@@ -31,6 +33,7 @@ package final class KafkaLink: Sendable {
       self.queueMessages = queueMessages
       self.queueBytes = queueBytes
       self.linger = linger
+      self.backlog = backlog
     }
   }
 
@@ -42,6 +45,7 @@ package final class KafkaLink: Sendable {
   }
 
   let producer: Producer
+  let backlog: Backlog?
   private let observer: ClientLog
   private let topics: [String]
   private let queueMessages: Int
@@ -49,6 +53,8 @@ package final class KafkaLink: Sendable {
   private let isAvailable = Atomic(false)
   private let reason = Mutex("Kafka has not answered yet")
   private let counters: Counters
+  /// Who has not closed it yet.
+  private let users = Atomic(1)
 
   /// Makes the producer; it connects by itself.
   /// - Throws: when a setting of `configuration.kafka` is unknown or has no such value.
@@ -71,6 +77,7 @@ package final class KafkaLink: Sendable {
     observer = ClientLog(log.component("kafka"))
     producer = try Producer(kafka, observer: observer)
     topics = configuration.topics
+    backlog = configuration.backlog
     queueMessages = configuration.queueMessages
     state = StateLog("kafka", log: log, health: health.component("kafka"))
     counters = Counters(
@@ -100,7 +107,7 @@ package final class KafkaLink: Sendable {
 
   /// Why Kafka cannot take readings now; nil when it can.
   package var unavailability: String? {
-    isAvailable.load(ordering: .acquiring) ? nil : reason.withLock { $0 }
+    isAvailable.load(ordering: .acquiring) ? backlog?.unavailability : reason.withLock { $0 }
   }
 
   /// Whether the queue has room for that many messages more; an empty one has room for any request.
@@ -118,8 +125,18 @@ package final class KafkaLink: Sendable {
     if failed > 0 { counters.failed.increment(by: failed) }
   }
 
-  /// Delivers what waits, or reports it as failed after `timeout`, and ends the producer.
-  package func close(timeout: Duration) { producer.close(timeout: timeout) }
+  /// Shares it with one more user, who has to close it too.
+  package func share() -> KafkaLink {
+    users.add(1, ordering: .relaxed)
+    return self
+  }
+
+  /// Ends its use. The last user's call delivers what waits, or reports it as failed after `timeout`, and ends the
+  /// producer.
+  package func close(timeout: Duration) {
+    guard users.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+    producer.close(timeout: timeout)
+  }
 
   private func probe() {
     let acknowledged = counters.acknowledged.value

@@ -21,6 +21,7 @@ package final class ReadingProducer: Sendable {
   package func count(acknowledged: Int, failed: Int) { link.count(acknowledged: acknowledged, failed: failed) }
 
   /// Produces all readings of a batch; exactly one report per reading goes to `receiver`, with the reading's index.
+  /// Those for which the backlog has no room are reported as certainly not stored.
   ///
   /// - Parameters:
   ///   - headers: of all of them; used up.
@@ -29,12 +30,23 @@ package final class ReadingProducer: Sendable {
     _ batch: ReadingBatch, headers: MessageHeaders, receiver: any DeliveryReceiver, buffer: inout ByteBuffer
   ) {
     link.count(produced: batch.count)
+    let bounded = link.backlog.map { BacklogReceiver($0, for: receiver, count: batch.count) }
     for (index, reading) in batch.readings.enumerated() {
       buffer.truncate(to: 0)
       ReadingEncoder.encode(reading, of: batch, into: &buffer)
+      let key = batch[reading.device]
+      if let bounded {
+        let bytes = key.count + buffer.bytes.count + headers.byteCount + Backlog.messageOverhead
+        guard bounded.reserve(bytes, index: index) else {
+          let error = KafkaError(.queueFull, message: "there is no room for it until MongoDB has caught up")
+          receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))
+          continue
+        }
+      }
+      let receiver = bounded ?? receiver
       do {
         try link.producer.produce(
-          to: topic, key: batch[reading.device], value: buffer.bytes, headers: headers,
+          to: topic, key: key, value: buffer.bytes, headers: headers,
           handsOverHeaders: index == batch.count - 1, receiver: receiver, index: index)
       } catch {
         receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))

@@ -29,7 +29,7 @@ final class HTTPSender {
   private var body = ByteBuffer(capacity: 16_384)
   private var repeated = ByteBuffer(capacity: 1_024)
   private var pending: [Pending] = []
-  private var backoff = Backoff(base: .milliseconds(100), cap: .seconds(5))
+  private var backoff = Backoff(base: .milliseconds(100), cap: .seconds(2))
   /// Set when no further request can succeed.
   private var isBroken = false
 

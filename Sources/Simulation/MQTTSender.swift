@@ -35,7 +35,7 @@ final class MQTTSender {
   private var again: ArraySlice<Pending> = []
   private var payload = ByteBuffer(capacity: 512)
   private var acknowledged: [Int] = []
-  private var backoff = Backoff(base: .milliseconds(100), cap: .seconds(5))
+  private var backoff = Backoff(base: .milliseconds(100), cap: .seconds(2))
 
   init(
     _ mqtt: SimulationPlan.MQTT, publisher: MQTTPublisher, share: FleetShare, pacing: Pacing, state: StateLog,

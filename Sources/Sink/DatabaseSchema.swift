@@ -59,20 +59,23 @@ package struct DatabaseSchema: Sendable {
     guard let collection = found.first else {
       return "the collection \(database).\(Self.readings) does not exist: sluice setup creates it"
     }
-    let isTimeSeries = collection["type"]?.string == "timeseries"
+    // Not its type: there are servers that call it a collection.
+    let isTimeSeries = collection["options"]?.document?["timeseries"] != nil
     if isTimeSeries == (layout == .timeseries) { return nil }
     return "the collection \(database).\(Self.readings) is \(isTimeSeries ? "" : "not ")a time series, "
       + "which does not fit SLUICE_MONGODB_LAYOUT=\(layout.rawValue)"
   }
 
+  /// The names of the indexes that the sink's collection should have and has not. Without them the sink works, but slows
+  /// down as the collection grows.
+  package func missingIndexes(_ client: MongoClient) throws(MongoError) -> [String] {
+    let found = try client.listIndexes(database, Self.readings).compactMap { $0["name"]?.string }
+    return indexes.compactMap { $0["name"]?.string }.filter { !found.contains($0) }
+  }
+
   private var indexes: [BSONDocument] {
     switch layout {
-    case .timeseries:
-      [
-        ["key": ["meta.device": 1, "ts": -1], "name": "device_ts"],
-        // What the ledger looks for after a crash: without it, all readings of the same time.
-        ["key": ["k.p": 1, "k.o": 1], "name": "origin"],
-      ]
+    case .timeseries: [["key": ["meta.device": 1, "ts": -1], "name": "device_ts"]]
     case .documents: [["key": ["meta.device": 1, "meta.sensor": 1, "ts": -1], "name": "device_sensor_ts"]]
     }
   }
@@ -83,7 +86,8 @@ package struct DatabaseSchema: Sendable {
     _ client: MongoClient, _ collection: String, after seconds: Int64, field: String, isTimeSeries: Bool
   ) throws(MongoError) -> [String] {
     var index: [(String, BSONValue)] = [
-      ("key", .document(BSONDocument([(field, .int32(1))]))), ("name", "expiry"), ("expireAfterSeconds", .int64(seconds)),
+      ("key", .document(BSONDocument([(field, .int32(1))]))), ("name", "expiry"),
+      ("expireAfterSeconds", .int64(seconds)),
     ]
     if isTimeSeries { index.append(("partialFilterExpression", ["meta.device": ["$gt": ""]])) }
     do throws(MongoError) {

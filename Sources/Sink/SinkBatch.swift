@@ -54,9 +54,9 @@ final class SinkBatch: @unchecked Sendable {
   }
 
   /// Adds a message, decoded.
-  func append(_ message: ConsumedMessage, with decoder: MessageDecoder, now: Int64) {
+  /// - Parameter offset: by which it is to be known.
+  func append(_ message: ConsumedMessage, at offset: Int64, with decoder: MessageDecoder, now: Int64) {
     let partition = message.partition
-    let offset = message.offset
     next[partition] = offset + 1
     byteCount += message.withValue { $0?.count ?? 0 } + 128
     do {

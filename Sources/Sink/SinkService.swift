@@ -26,10 +26,16 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     package var batchReadings: Int
     /// How long an idle writer is kept waiting for more readings to share a batch.
     package var batchDelay: Duration
+    /// Who is told up to where it is stored.
+    package var backlog: Backlog?
+    /// Added to Kafka's offsets in what is stored. Not zero for a Kafka that forgets everything when it ends, and counts
+    /// from zero again: its messages would be taken for earlier ones.
+    package var offsetBase: Int64
 
     package init(
       kafka: KafkaConfiguration, topic: String, group: String, schema: DatabaseSchema, bounds: TimeBounds,
-      batchReadings: Int, batchDelay: Duration
+      batchReadings: Int, batchDelay: Duration, backlog: Backlog? = nil,
+      offsetBase: Int64 = 0
     ) {
       self.kafka = kafka
       self.topic = topic
@@ -38,6 +44,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       self.bounds = bounds
       self.batchReadings = batchReadings
       self.batchDelay = batchDelay
+      self.backlog = backlog
+      self.offsetBase = offsetBase
     }
   }
 
@@ -67,8 +75,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private var batch: SinkBatch
   private var assigned: [TopicPartition] = []
 
+  /// - Parameter recoveryPool: connections with a longer timeout, for looking at what earlier owners left.
   package init(
-    _ configuration: Configuration, pool: MongoPool, deadLetters: DeadLetterProducer, log: Log, health: Health,
+    _ configuration: Configuration, pool: MongoPool, recoveryPool: MongoPool, deadLetters: DeadLetterProducer, log: Log,
+    health: Health,
     metrics: Metrics
   ) {
     self.configuration = configuration
@@ -76,7 +86,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     self.log = log
     self.metrics = SinkMetrics(metrics)
     store = ReadingStore(pool: pool, schema: configuration.schema, topic: configuration.topic)
-    ledger = LedgerStore(pool: pool, database: configuration.schema.database, topic: configuration.topic)
+    ledger = LedgerStore(
+      pool: pool, recoveryPool: recoveryPool, database: configuration.schema.database, topic: configuration.topic)
     ids = SenderIDs(pool: pool, database: configuration.schema.database)
     databaseState = StateLog("mongodb", log: log, health: health.component("mongodb"))
     consumerState = StateLog("consumer", log: log)
@@ -103,6 +114,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     try consumer.subscribe([configuration.topic])
     self.consumer.withLock { $0 = consumer }
     let topic = configuration.topic
+    let backlog = configuration.backlog
+    let offsetBase = configuration.offsetBase
     let inserter: any Inserter =
       switch configuration.schema.layout {
       case .timeseries:
@@ -114,7 +127,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
       metrics: metrics,
       state: databaseState, log: log,
-      commit: { [log, metrics] offsets, wait in
+      commit: { [log, metrics] stored, wait in
+        let offsets = stored.mapValues { $0 - offsetBase }
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })
         for (partition, next) in named {
           if let high = consumer.watermarks(of: partition)?.high {
@@ -123,6 +137,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
         }
         do throws(KafkaError) {
           try consumer.commit(named, wait: wait, timeout: .seconds(5))
+          backlog?.stored(offsets)
         } catch {
           // What is not committed is read again.
           log.debug("offsets not committed", ["reason": .string("\(error)")])
@@ -159,7 +174,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     case .message(let message):
       consumerState.ok()
       metrics.consumed.increment()
-      batch.append(message, with: decoder, now: Clock.nowMilliseconds())
+      batch.append(
+        message, at: message.offset + configuration.offsetBase, with: decoder, now: Clock.nowMilliseconds())
       if isFull { handOver(consumer) }
     case .failed(let error):
       consumerState.failing("\(error)")
@@ -187,7 +203,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       switch consumer.poll(timeout: .zero) {
       case .message(let message):
         metrics.consumed.increment()
-        batch.append(message, with: decoder, now: Clock.nowMilliseconds())
+        batch.append(
+          message, at: message.offset + configuration.offsetBase, with: decoder, now: Clock.nowMilliseconds())
       case .failed(let error): consumerState.failing("\(error)")
       case nil: break
       }
@@ -214,7 +231,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       let entries = try ledger.entries(partitions.map(\.partition))
       let committed = try consumer.committed(partitions, timeout: .seconds(5))
       return committed.compactMapValues { $0 }.reduce(into: [:]) { starts, offset in
-        if let next = entries[offset.key.partition]?.next, next < offset.value { starts[offset.key] = next }
+        guard let next = entries[offset.key.partition]?.next.map({ $0 - configuration.offsetBase }) else { return }
+        if next < offset.value { starts[offset.key] = max(next, 0) }
       }
     } catch {
       log.debug("ledger not compared with the committed offsets", ["reason": .string("\(error)")])

@@ -10,17 +10,42 @@ import Sink
 struct Service {
   let settings: Settings
   let log: Log
-  let health = Health()
-  let metrics = Metrics()
+  let health: Health
+  let metrics: Metrics
   let supervisor: Supervisor
+  /// What Kafka keeps only so much of; nil when it keeps everything.
+  var backlog: Backlog?
+  /// Added to Kafka's offsets in what is stored; zero unless Kafka counts from zero again when it is started.
+  var offsetBase: Int64 = 0
+  /// The producer that roles of one process share.
+  private var sharedLink: KafkaLink?
 
   /// To be made first, on the main thread: it blocks the signals that the process waits for, and threads inherit that.
   init(_ settings: Settings) {
     self.settings = settings
     log = settings.log(component: settings.role.rawValue)
+    health = Health()
+    metrics = Metrics()
     Signals.blockTermination()
     supervisor = Supervisor(log: log)
     metrics.addProcessMetrics()
+  }
+
+  private init(part name: String, of whole: Service, settings: Settings, link: KafkaLink) {
+    self.settings = settings
+    log = whole.log.component(name)
+    health = whole.health
+    metrics = whole.metrics
+    supervisor = Supervisor(log: log)
+    backlog = whole.backlog
+    offsetBase = whole.offsetBase
+    sharedLink = link
+  }
+
+  /// One of several roles in this process: with threads of its own, so that it can be stopped by itself, and the same
+  /// producer, health and metrics as the others, so that Kafka is asked and counted once.
+  func part(_ name: String, settings: Settings, link: KafkaLink) -> Service {
+    Service(part: name, of: self, settings: settings, link: link)
   }
 
   /// Opens the management address, then waits for the end.
@@ -68,14 +93,15 @@ struct Service {
     return kafka
   }
 
-  /// A producer for these topics, its threads started.
+  /// A producer for these topics, its threads started. The role closes it.
   func link(topics: [String]) throws(CommandError) -> KafkaLink {
+    if let sharedLink { return sharedLink.share() }
     do {
       let link = try KafkaLink(
         KafkaLink.Configuration(
           kafka: Self.kafka(settings), topics: topics, deliveryTimeout: settings.duration(.kafkaDeliveryTimeout),
           queueMessages: settings.int(.kafkaQueueMessages), queueBytes: settings.bytes(.kafkaQueueBytes),
-          linger: settings.duration(.kafkaLinger)),
+          linger: settings.duration(.kafkaLinger), backlog: backlog),
         log: log, health: health, metrics: metrics)
       link.start(under: supervisor)
       return link
@@ -100,11 +126,14 @@ struct Service {
   }
 
   /// Connections to the database.
-  static func pool(_ settings: Settings, size: Int) throws(CommandError) -> MongoPool {
+  /// - Parameter timeout: for an answer; the setting's unless given.
+  static func pool(_ settings: Settings, size: Int, timeout: Duration? = nil) throws(CommandError) -> MongoPool {
+    let log = settings.log(component: "mongodb")
+    MongoPool.installLogHandler { _, message in log.debug(message) }
     do {
       return try MongoPool(
         uri: settings.string(.mongodbURI), applicationName: "sluice-\(settings.role.rawValue)", maximumSize: size,
-        timeout: settings.duration(.mongodbTimeout))
+        timeout: timeout ?? settings.duration(.mongodbTimeout))
     } catch {
       throw .usage("SLUICE_MONGODB_URI: \(error.message)")
     }
@@ -112,7 +141,7 @@ struct Service {
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.
-private final class ManagementHandler: RequestHandler {
+final class ManagementHandler: RequestHandler {
   private let router: Router
 
   init(health: Health, metrics: Metrics) {

@@ -16,6 +16,12 @@ enum SetupCommand: Command {
 
   /// Makes topics, collections and indexes that are not there yet.
   static func prepare(_ settings: Settings, _ report: (String) -> Void) throws(CommandError) {
+    try prepareKafka(settings, report)
+    try prepareDatabase(settings, report)
+  }
+
+  /// Makes topics that are not there yet.
+  static func prepareKafka(_ settings: Settings, _ report: (String) -> Void) throws(CommandError) {
     let kafka = try Service.kafka(settings)
     do throws(KafkaError) {
       let admin = try Admin(kafka)
@@ -29,6 +35,10 @@ enum SetupCommand: Command {
     } catch {
       throw .failed("SLUICE_KAFKA_BROKERS (\(settings.string(.kafkaBrokers))): \(error)")
     }
+  }
+
+  /// Makes collections and indexes that are not there yet.
+  static func prepareDatabase(_ settings: Settings, _ report: (String) -> Void) throws(CommandError) {
     let schema = Service.schema(settings)
     let pool = try Service.pool(settings, size: 1)
     defer { pool.close() }

@@ -18,20 +18,22 @@ enum SinkCommand: Command {
     let settings = service.settings
     let deadLetterTopic = settings.string(.kafkaDeadLetterTopic)
     let link = try service.link(topics: [settings.string(.kafkaTopic), deadLetterTopic])
-    let log = service.log.component("mongodb")
-    MongoPool.installLogHandler { _, message in log.debug(message) }
     let pool = try Service.pool(settings, size: 2)
+    let recoveryPool = try Service.pool(settings, size: 1, timeout: settings.duration(.mongodbTimeout) * 6)
     do {
       let sink = SinkService(
         SinkService.Configuration(
           kafka: try Service.kafka(settings), topic: settings.string(.kafkaTopic), group: settings.string(.kafkaGroup),
           schema: Service.schema(settings), bounds: Service.bounds(settings),
-          batchReadings: settings.int(.batchReadings), batchDelay: settings.duration(.batchDelay)),
-        pool: pool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic), log: service.log,
+          batchReadings: settings.int(.batchReadings), batchDelay: settings.duration(.batchDelay),
+          backlog: service.backlog, offsetBase: service.offsetBase),
+        pool: pool, recoveryPool: recoveryPool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic),
+        log: service.log,
         health: service.health, metrics: service.metrics)
       try sink.start(under: service.supervisor) {
         link.close(timeout: .seconds(5))
         pool.close()
+        recoveryPool.close()
       }
     } catch let error as CommandError {
       throw error

@@ -40,7 +40,8 @@ enum Sluice {
   }
 
   private static let commands: [Role: any (Command & SendableMetatype).Type] = [
-    .ingest: IngestCommand.self, .sink: SinkCommand.self, .setup: SetupCommand.self, .simulate: SimulateCommand.self,
+    .ingest: IngestCommand.self, .bridge: BridgeCommand.self, .sink: SinkCommand.self, .dev: DevCommand.self,
+    .setup: SetupCommand.self, .check: CheckCommand.self, .simulate: SimulateCommand.self,
   ]
 
   private static var overview: String {
@@ -82,7 +83,8 @@ struct CommandError: Error {
 }
 
 extension String {
-  fileprivate func padded(to count: Int) -> String { self + String(repeating: " ", count: max(1, count - self.count)) }
+  /// With spaces behind it, at least one.
+  func padded(to count: Int) -> String { self + String(repeating: " ", count: max(1, count - self.count)) }
 }
 
 /// Writes a line to standard error.

@@ -48,7 +48,6 @@ import Testing
     #expect(
       refusal(environment: ["SLUICE_KAFKA_TOPIC_FILE": "/s"])
         == "SLUICE_KAFKA_TOPIC_FILE: only secrets are read from files, and SLUICE_KAFKA_TOPIC is none; set it itself")
-    #expect(try load(environment: ["SLUICE_KEYS_FILE": "/keys"]).settings.string(.keysFile) == "/keys")
     #expect(refusal(environment: ["SLUICE_KAFKA_CONFIG_FILE_FILE": "/s"])?.contains("is no setting") == true)
   }
 

@@ -47,7 +47,7 @@ func refusal(
   @Test(arguments: [
     ("SLUICE_KAFKA_BROKERS", "127.0.0.1:9092"), ("SLUICE_KAFKA_TOPIC", "sensor-data"),
     ("SLUICE_KAFKA_DEAD_LETTER_TOPIC", "sensor-data.dlq"), ("SLUICE_KAFKA_CONFIG", ""),
-    ("SLUICE_KAFKA_GROUP", "sluice-sink"), ("SLUICE_KAFKA_PARTITIONS", "4"), ("SLUICE_KAFKA_REPLICATION", "1"),
+    ("SLUICE_KAFKA_GROUP", "sluice-sink"), ("SLUICE_KAFKA_PARTITIONS", "16"), ("SLUICE_KAFKA_REPLICATION", "1"),
     ("SLUICE_KAFKA_DELIVERY_TIMEOUT", "10s"), ("SLUICE_KAFKA_LINGER", "2ms"),
     ("SLUICE_KAFKA_QUEUE_MESSAGES", "100000"), ("SLUICE_KAFKA_QUEUE_BYTES", "64MiB"),
     ("SLUICE_MONGODB_URI", "mongodb://127.0.0.1:27017"), ("SLUICE_MONGODB_DATABASE", "sluice"),
@@ -58,7 +58,7 @@ func refusal(
     ("SLUICE_HTTP_LISTEN", "127.0.0.1:8080"), ("SLUICE_HTTP_THREADS", "1"), ("SLUICE_HTTP_CONNECTIONS", "10000"),
     ("SLUICE_HTTP_CONNECTIONS_PER_ADDRESS", "0"), ("SLUICE_HTTP_BODY_LIMIT", "8MiB"),
     ("SLUICE_HTTP_READINGS_LIMIT", "10000"), ("SLUICE_HTTP_BODY_TIMEOUT", "30s"), ("SLUICE_HTTP_IDLE_TIMEOUT", "60s"),
-    ("SLUICE_HTTP_MEMORY_LIMIT", "256MiB"), ("SLUICE_KEYS_FILE", ""), ("SLUICE_TLS_CERTIFICATE", ""),
+    ("SLUICE_HTTP_MEMORY_LIMIT", "256MiB"), ("SLUICE_TLS_CERTIFICATE", ""),
     ("SLUICE_TLS_KEY", ""), ("SLUICE_MANAGEMENT_LISTEN", "127.0.0.1:9090"), ("SLUICE_LOG_LEVEL", "info"),
     ("SLUICE_LOG_FORMAT", "text"), ("SLUICE_SHUTDOWN_TIMEOUT", "20s"), ("SLUICE_CONFIG", ""),
   ])
@@ -251,7 +251,6 @@ func refusal(
     ("SLUICE_MQTT_SHARE", ["", "group"], ["a/b", "+", "#"]),
     ("SLUICE_MQTT_CLIENT_ID", ["a", "ü b"], ["", "a\u{1}"]),
     ("SLUICE_KAFKA_CONFIG", ["", "a=b", "a=", "a=b;", ";;a=b\nc=d"], ["a", "=b", "a=b;c", "a=b;=d"]),
-    ("SLUICE_KEYS_FILE", ["", "/a b"], ["a\nb"]),
   ])
   func accepted(name: String, good: [String], bad: [String]) {
     for text in good {

@@ -1,0 +1,205 @@
+import HTTP
+import Kafka
+import MQTT
+import MongoDB
+import Operations
+import Publishing
+import Sink
+import Synchronization
+
+/// What one look at a setting, or at the server behind it, found.
+struct Finding: Sendable {
+  let setting: String
+  /// What is there; or what is wrong and what to do about it.
+  let text: String
+  let isProblem: Bool
+
+  static func ok(_ setting: Setting, _ text: String) -> Finding {
+    Finding(setting: setting.name, text: text, isProblem: false)
+  }
+
+  static func problem(_ setting: Setting, _ text: String) -> Finding {
+    Finding(setting: setting.name, text: text, isProblem: true)
+  }
+}
+
+/// What `sluice check` looks at, one group after the other.
+struct Checks: Sendable {
+  /// How long a server may take to answer one question.
+  private static let patience: Duration = .seconds(3)
+
+  let settings: Settings
+
+  // MARK: Kafka
+
+  func kafka() -> [Finding] {
+    let brokers = settings.string(.kafkaBrokers)
+    let observer = LastWords()
+    let description: ClusterDescription
+    do {
+      let admin = try Admin(try Service.kafka(settings), observer: observer)
+      defer { admin.close() }
+      description = try admin.describeCluster(timeout: Self.patience)
+    } catch let error as CommandError {
+      return [.problem(.kafkaConfig, error.message)]
+    } catch {
+      return [
+        .problem(
+          .kafkaBrokers,
+          "\(brokers): \(observer.words ?? "\(error)"); start Kafka, or name brokers that can be reached from here")
+      ]
+    }
+    return [.ok(.kafkaBrokers, "\(brokers): \(Self.count(description.brokers.count, "broker"))")]
+      + [Setting.kafkaTopic, .kafkaDeadLetterTopic].map { topic($0, in: description) }
+  }
+
+  private func topic(_ setting: Setting, in cluster: ClusterDescription) -> Finding {
+    let name = settings.string(setting)
+    guard let topic = cluster.topics.first(where: { $0.name == name }) else {
+      return .problem(setting, "the topic \(name) does not exist, or is hidden from this user: sluice setup creates it")
+    }
+    let text = "\(name): \(Self.count(topic.partitions, "partition")), replication \(topic.replication)"
+    if topic.leaderless > 0 {
+      return .problem(setting, "\(text), \(topic.leaderless) without a leader: start the brokers that are missing")
+    }
+    if topic.replication < settings.int(.kafkaReplication) {
+      return .problem(
+        setting,
+        "\(text), while \(Setting.kafkaReplication.name) asks for \(settings.int(.kafkaReplication)): raise it with "
+          + "Kafka's kafka-reassign-partitions")
+    }
+    return .ok(setting, text)
+  }
+
+  // MARK: MongoDB
+
+  func mongodb() -> [Finding] {
+    let schema = Service.schema(settings)
+    let pool: MongoPool
+    do {
+      pool = try Service.pool(settings, size: 1, timeout: Self.patience)
+    } catch {
+      return [.problem(.mongodbURI, "\(error.message); correct it")]
+    }
+    defer { pool.close() }
+    var findings: [Finding] = []
+    do {
+      try pool.withClient { (client) throws(MongoError) in
+        // The first question to which a user needs to be known.
+        let problem = try schema.problem(client)
+        findings.append(.ok(.mongodbURI, "\(pool.servers): MongoDB \(try client.serverVersion())"))
+        if let problem {
+          findings.append(.problem(.mongodbLayout, problem))
+          return
+        }
+        findings.append(.ok(.mongodbLayout, "\(schema.database).\(DatabaseSchema.readings): \(schema.layout.rawValue)"))
+        let missing = try schema.missingIndexes(client)
+        findings.append(
+          missing.isEmpty
+            ? .ok(.mongodbDatabase, "the indexes are there")
+            : .problem(
+              .mongodbDatabase, "indexes missing: \(missing.joined(separator: ", ")); sluice setup creates them"))
+      }
+    } catch {
+      let advice =
+        error.isAuthentication
+        ? "correct user, password and authSource, or what the user may do"
+        : "start MongoDB, or name a server that can be reached from here"
+      findings.append(.problem(.mongodbURI, "\(pool.servers): \(error.message); \(advice)"))
+    }
+    return findings
+  }
+
+  // MARK: MQTT
+
+  func mqtt() -> [Finding] {
+    do throws(MQTTError) {
+      let address = try MQTTAddress(parsing: settings.string(.mqttURL))
+      let place = "\(address.host):\(address.port)"
+      do throws(MQTTError) {
+        // Not the bridge's client id: the broker would put out a bridge that is connected.
+        let client = try MQTTPublisher(MQTTConfiguration(address: address, clientID: "sluice-check"))
+        try client.connect(timeout: Self.patience)
+        client.disconnect()
+        return [.ok(.mqttURL, "\(place): connected")]
+      } catch {
+        return [.problem(.mqttURL, "\(place): \(error.message); \(Self.advice(error))")]
+      }
+    } catch {
+      return [.problem(.mqttURL, "\(error.message); correct it")]
+    }
+  }
+
+  private static func advice(_ error: MQTTError) -> String {
+    switch error.kind {
+    case .refused(reason: .badCredentials), .refused(reason: .notAuthorised): "correct user and password"
+    case .tls: "correct the certificates, or whether the address begins with mqtts://"
+    default: "start the broker, or name one that can be reached from here"
+    }
+  }
+
+  // MARK: This machine
+
+  func files() -> [Finding] {
+    let names = [Setting.tlsCertificate, .tlsKey].filter { !settings.string($0).isEmpty }
+    let findings = names.map { setting -> Finding in
+      let path = settings.string(setting)
+      do {
+        return .ok(setting, "\(path): \(try SystemFile.read(path).count) bytes")
+      } catch {
+        return .problem(setting, "\(path) cannot be read: \(error); correct the path or its permissions")
+      }
+    }
+    guard !names.isEmpty, !findings.contains(where: \.isProblem) else { return findings }
+    // Whether they are what they should be, and fit together, is best known by who will use them.
+    var configuration = HTTPServer.Configuration(listen: HTTP.ListenAddress(host: "127.0.0.1", port: 0))
+    configuration.tls = HTTPServer.TLSFiles(
+      certificate: settings.string(.tlsCertificate), key: settings.string(.tlsKey))
+    do throws(HTTPServerError) {
+      let handler = ManagementHandler(health: Health(), metrics: Metrics())
+      try HTTPServer(configuration, handler: handler).stop(timeout: .zero)
+      return findings
+    } catch {
+      return findings + [.problem(.tlsCertificate, "\(error.message); name a certificate and its key, both in PEM")]
+    }
+  }
+
+  func addresses() -> [Finding] {
+    var addresses = [(Setting.httpListen, settings.listenAddress(.httpListen))]
+    if settings.origin(.managementListen) == .default {
+      // Each role has its own, so that all can run on one machine.
+      let roles: [Role] = [.ingest, .bridge, .sink]
+      addresses += roles.compactMap { Operations.ListenAddress(Setting.managementListen.defaultText(for: $0)) }
+        .map { (.managementListen, $0) }
+    } else {
+      addresses.append((.managementListen, settings.listenAddress(.managementListen)))
+    }
+    return addresses.map { setting, address in
+      do throws(HTTPServerError) {
+        try HTTP.ListenAddress(host: address.host, port: address.port).checkAvailable()
+        return .ok(setting, "\(address): free")
+      } catch {
+        return .problem(setting, "\(error.message); end that process, if it is not Sluice itself, or choose another")
+      }
+    }
+  }
+
+  private static func count(_ number: Int, _ what: String) -> String { "\(number) \(what)\(number == 1 ? "" : "s")" }
+}
+
+/// Keeps the last line in which a Kafka client said why something failed.
+private final class LastWords: ClientObserver {
+  private let line = Mutex<String?>(nil)
+
+  var words: String? { line.withLock { $0 } }
+
+  func clientLogged(level: Int, facility: String, message: String) {
+    guard level <= 4 else { return }
+    // In front of it stands the name of the library's thread, behind it how often that was.
+    var text = message.hasPrefix("[thrd:") ? message.drop { $0 != "]" }.dropFirst(3) : message[...]
+    if let end = text.firstRange(of: " (after ") { text = text[..<end.lowerBound] }
+    line.withLock { $0 = String(text) }
+  }
+
+  func clientFailed(_ error: KafkaError) { line.withLock { $0 = "\(error)" } }
+}

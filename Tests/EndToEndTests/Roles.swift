@@ -1,0 +1,109 @@
+import Foundation
+import HTTPClient
+import Kafka
+import MongoDB
+import Operations
+import TestServers
+
+/// The processes of one deployment: roles of the executable that was just built, on servers of the tests.
+final class Roles {
+  /// The executable, beside the tests' own bundle.
+  static let executable: String = {
+    let bundle = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    let here = CommandLine.arguments.first { $0.contains(".xctest") }.map { URL(fileURLWithPath: $0) } ?? bundle
+    return here.deletingLastPathComponent().appendingPathComponent("sluice").path
+  }()
+
+  let folder = TestServers.temporaryFolder("roles")
+  let topic = "t-\(UUID().uuidString.prefix(8))"
+  let database = "d-\(UUID().uuidString.prefix(8))"
+  let environment: [String: String]
+  let mongo: String
+  private(set) var processes: [ChildProcess] = []
+
+  init(kafka: String, mongo: String, mqtt: UInt16? = nil, settings: [String: String] = [:]) throws {
+    self.mongo = mongo
+    var environment = [
+      "PATH": "/usr/bin:/bin", "SLUICE_KAFKA_BROKERS": kafka, "SLUICE_KAFKA_TOPIC": topic,
+      "SLUICE_MONGODB_URI": mongo, "SLUICE_MONGODB_DATABASE": database, "SLUICE_KAFKA_GROUP": "g-\(topic)",
+    ]
+    if let path = ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"] { environment["LD_LIBRARY_PATH"] = path }
+    if let mqtt { environment["SLUICE_MQTT_URL"] = "mqtt://127.0.0.1:\(mqtt)" }
+    environment.merge(settings) { $1 }
+    self.environment = environment
+    let setup = try run(["setup"])
+    guard setup.code == 0 else { throw TestServerError("sluice setup: \(setup.output)") }
+  }
+
+  deinit { for process in processes { process.kill() } }
+
+  /// Starts a role and waits until it is ready.
+  @discardableResult
+  func start(_ role: String, _ flags: [String] = []) throws -> (process: ChildProcess, management: UInt16) {
+    let management = TestServers.freePort()
+    let name = "\(role)-\(processes.count)"
+    let process = try ChildProcess(
+      [Self.executable, role, "--management-listen", "127.0.0.1:\(management)"] + flags, environment: environment,
+      output: "\(folder)/\(name).log")
+    processes.append(process)
+    let client = try HTTPClient()
+    try eventually(timeout: .seconds(60), "\(name) is ready; see its log: \(log(name))") {
+      guard process.isRunning else { throw TestServerError("\(name) ended: \(log(name))") }
+      return (try? client.send("GET", "http://127.0.0.1:\(management)/readyz", timeout: .seconds(5)))?.status == 200
+    }
+    return (process, management)
+  }
+
+  /// What a role wrote so far.
+  func log(_ name: String) -> String { (try? String(contentsOfFile: "\(folder)/\(name).log", encoding: .utf8)) ?? "" }
+
+  /// Runs a command to its end.
+  func run(_ words: [String], timeout: Duration = .seconds(120)) throws -> (code: Int32, output: String) {
+    let file = "\(folder)/\(UUID().uuidString)"
+    let process = try ChildProcess([Self.executable] + words, environment: environment, output: file)
+    guard let code = process.wait(timeout: timeout) else {
+      process.kill()
+      throw TestServerError("sluice \(words[0]) did not end in \(timeout)")
+    }
+    return (code, (try? String(contentsOfFile: file, encoding: .utf8)) ?? "")
+  }
+
+  /// How often each reading is in the database, by device and the sequence number in its tag.
+  func stored() throws -> [String: Int] {
+    let pool = try MongoPool(uri: mongo, applicationName: "tests", maximumSize: 1, timeout: .seconds(60))
+    defer { pool.close() }
+    var counts: [String: Int] = [:]
+    try pool.withClient { (client) throws(MongoError) in
+      try client.find(
+        database, "readings", filter: [:], options: ["projection": ["_id": 0, "meta.device": 1, "tags.seq": 1]]
+      ) { document in
+        if let device = document["meta"]?.document?["device"]?.string,
+          let seq = document["tags"]?.document?["seq"]?.string
+        {
+          counts["\(device) \(seq)", default: 0] += 1
+        }
+      }
+    }
+    return counts
+  }
+
+  /// How many readings are in the database.
+  func count() throws -> Int {
+    let pool = try MongoPool(uri: mongo, applicationName: "tests", maximumSize: 1, timeout: .seconds(60))
+    defer { pool.close() }
+    return try pool.withClient { (client) throws(MongoError) in Int(try client.count(database, "readings")) }
+  }
+
+  /// What `sluice simulate` wrote to its accepted file: device and sequence number of each accepted reading.
+  static func accepted(_ file: String) throws -> Set<String> {
+    var accepted: Set<String> = []
+    for line in try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n") where !line.hasPrefix("?") {
+      let words = line.split(separator: " ")
+      guard words.count == 3, let from = Int(words[1]), let to = Int(words[2]) else {
+        throw TestServerError("unexpected line '\(line)'")
+      }
+      for number in from...to { accepted.insert("\(words[0]) \(number)") }
+    }
+    return accepted
+  }
+}
