@@ -14,7 +14,7 @@ package final class Consumer: Sendable {
 
   let handle: ClientHandle
   private let context: ConsumerContext
-  private let isClosing = Atomic(false)
+  private let isClosing = Mutex(false)
 
   /// Makes a member of a group, which joins when it has subscribed and is polled.
   /// - Parameter configuration: `partition.assignment.strategy` chooses between the eager protocol and the cooperative.
@@ -99,13 +99,18 @@ package final class Consumer: Sendable {
       })
   }
 
-  /// Makes the poll that waits, or else the next one, return at once. From any thread.
+  /// Makes the poll that waits, or else the next one, return at once; nothing once the consumer is being closed. From any
+  /// thread.
   package func wake() {
     guard handle.enter() else { return }
     defer { handle.leave() }
     handle.useByOwner { client in
       guard let queue = unsafe rd_kafka_queue_get_consumer(client) else { return }
-      unsafe rd_kafka_queue_yield(queue)
+      // Closing waits on that queue too, and gives up when it is woken (rd_kafka_consumer_close), without having left the
+      // group: librdkafka 2.0.2 then spins for ever.
+      isClosing.withLock { isClosing in
+        if !isClosing { unsafe rd_kafka_queue_yield(queue) }
+      }
       unsafe rd_kafka_queue_destroy(queue)
     }
   }
@@ -115,7 +120,11 @@ package final class Consumer: Sendable {
   ///
   /// On the polling thread, not inside the rebalance handler.
   package func close() {
-    guard !isClosing.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    let wasClosing = isClosing.withLock { isClosing in
+      defer { isClosing = true }
+      return isClosing
+    }
+    if wasClosing { return }
     _ = handle.useByOwner { unsafe rd_kafka_consumer_close($0) }
     // The handler often owns the consumer.
     context.handler = nil

@@ -170,10 +170,9 @@ final class RunningSink {
   let service: SinkService
 
   init(_ fixture: SinkFixture, batchReadings: Int) throws {
-    let log = Log(component: "sink", level: .debug)
+    let log = Log(component: "sink", level: .error)
     supervisor = Supervisor(log: log)
-    var kafka = KafkaConfiguration(brokers: fixture.brokers)
-    kafka.set("debug", "cgrp,protocol")
+    let kafka = KafkaConfiguration(brokers: fixture.brokers)
     let link = try KafkaLink(
       KafkaLink.Configuration(
         kafka: kafka, topics: ["\(fixture.topic).dlq"], deliveryTimeout: .seconds(10), queueMessages: 100_000,
