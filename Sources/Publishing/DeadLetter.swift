@@ -34,6 +34,8 @@ package struct DeadLetter: Sendable {
     package static let offset = "dlq-offset"
     /// The topic of the MQTT message.
     package static let mqttTopic = "dlq-mqtt-topic"
+    /// How many bytes the original has, where Kafka does not take it whole and only its beginning is kept.
+    package static let truncated = "dlq-truncated"
   }
 
   package var key: [UInt8]?
@@ -61,5 +63,18 @@ package struct DeadLetter: Sendable {
       add(Header.offset, "\(origin.offset)")
     }
     if let mqttTopic { add(Header.mqttTopic, mqttTopic) }
+  }
+
+  /// The same letter with only the beginning of its value, for when Kafka does not take it whole: 64 KiB, and if that is
+  /// too much as well, none of it. Nil when there is nothing left to cut.
+  package func shortened() -> DeadLetter? {
+    guard let value, !value.isEmpty else { return nil }
+    let limit = 64 << 10
+    var shorter = self
+    shorter.value = value.count > limit ? Array(value[..<limit]) : []
+    if !headers.contains(where: { $0.0 == Header.truncated }) {
+      shorter.headers.append((Header.truncated, Array("\(value.count)".utf8)))
+    }
+    return shorter
   }
 }

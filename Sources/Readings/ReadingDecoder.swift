@@ -68,6 +68,27 @@ package struct ReadingDecoder: Sendable {
     }
   }
 
+  /// Reads a bare value, a number, true, false or a string, as a reading of the implied device and sensor, measured when
+  /// it arrived.
+  ///
+  /// - Throws: what is wrong; the batch is then as it was.
+  package func decodeBare(
+    _ value: JSONValue, implied: Implied, into batch: ReadingBatch
+  ) throws(ReadingError) {
+    let mark = batch.mark
+    do {
+      try bounds.check(implied.arrival, now: implied.now)
+      batch.append(
+        Reading(
+          device: try Self.identifier(implied.device, "device", batch),
+          sensor: try Self.identifier(implied.sensor, "sensor", batch), value: try Self.value(value, "value", batch),
+          ts: implied.arrival))
+    } catch {
+      batch.roll(back: mark)
+      throw error
+    }
+  }
+
   private enum Field: UInt8 { case device, sensor, value, unit, ts, location, id, tags }
 
   @inline(__always)

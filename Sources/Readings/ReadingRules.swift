@@ -35,7 +35,7 @@ package enum ReadingRules {
   }
 
   /// Whether a text spells a number that is not finite, as printf and many languages do: what a broken sensor sends.
-  static func spellsNonFinite(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  package static func spellsNonFinite(_ bytes: UnsafeRawBufferPointer) -> Bool {
     var word = bytes[...]
     if let first = word.first, first == UInt8(ascii: "-") || first == UInt8(ascii: "+") { word = word.dropFirst() }
     guard (3...8).contains(word.count) else { return false }

@@ -75,12 +75,7 @@ package struct DatabaseSchema: Sendable {
 
   private var indexes: [BSONDocument] {
     switch layout {
-    case .timeseries:
-      [
-        ["key": ["meta.device": 1, "ts": -1], "name": "device_ts"],
-        // What the ledger looks for after a crash: without it, all readings of the same time.
-        ["key": ["k.p": 1, "k.o": 1], "name": "origin"],
-      ]
+    case .timeseries: [["key": ["meta.device": 1, "ts": -1], "name": "device_ts"]]
     case .documents: [["key": ["meta.device": 1, "meta.sensor": 1, "ts": -1], "name": "device_sensor_ts"]]
     }
   }

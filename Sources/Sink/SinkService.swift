@@ -75,8 +75,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private var batch: SinkBatch
   private var assigned: [TopicPartition] = []
 
+  /// - Parameter recoveryPool: connections with a longer timeout, for looking at what earlier owners left.
   package init(
-    _ configuration: Configuration, pool: MongoPool, deadLetters: DeadLetterProducer, log: Log, health: Health,
+    _ configuration: Configuration, pool: MongoPool, recoveryPool: MongoPool, deadLetters: DeadLetterProducer, log: Log,
+    health: Health,
     metrics: Metrics
   ) {
     self.configuration = configuration
@@ -84,7 +86,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     self.log = log
     self.metrics = SinkMetrics(metrics)
     store = ReadingStore(pool: pool, schema: configuration.schema, topic: configuration.topic)
-    ledger = LedgerStore(pool: pool, database: configuration.schema.database, topic: configuration.topic)
+    ledger = LedgerStore(
+      pool: pool, recoveryPool: recoveryPool, database: configuration.schema.database, topic: configuration.topic)
     ids = SenderIDs(pool: pool, database: configuration.schema.database)
     databaseState = StateLog("mongodb", log: log, health: health.component("mongodb"))
     consumerState = StateLog("consumer", log: log)

@@ -149,8 +149,8 @@ final class Writer: @unchecked Sendable {
     do throws(InsertFailure) {
       try inserter.examine()
     } catch {
-      var backoff = Backoff()
-      _ = note(error, &backoff)
+      // It is done again, and says nothing about whether readings can be stored.
+      log.debug("claim not examined", ["reason": .string("\(error)")])
     }
   }
 

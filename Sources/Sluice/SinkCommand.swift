@@ -19,6 +19,7 @@ enum SinkCommand: Command {
     let deadLetterTopic = settings.string(.kafkaDeadLetterTopic)
     let link = try service.link(topics: [settings.string(.kafkaTopic), deadLetterTopic])
     let pool = try Service.pool(settings, size: 2)
+    let recoveryPool = try Service.pool(settings, size: 1, timeout: settings.duration(.mongodbTimeout) * 6)
     do {
       let sink = SinkService(
         SinkService.Configuration(
@@ -26,11 +27,13 @@ enum SinkCommand: Command {
           schema: Service.schema(settings), bounds: Service.bounds(settings),
           batchReadings: settings.int(.batchReadings), batchDelay: settings.duration(.batchDelay),
           backlog: service.backlog, offsetBase: service.offsetBase),
-        pool: pool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic), log: service.log,
+        pool: pool, recoveryPool: recoveryPool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic),
+        log: service.log,
         health: service.health, metrics: service.metrics)
       try sink.start(under: service.supervisor) {
         link.close(timeout: .seconds(5))
         pool.close()
+        recoveryPool.close()
       }
     } catch let error as CommandError {
       throw error

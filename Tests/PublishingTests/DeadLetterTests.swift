@@ -29,4 +29,22 @@ import Testing
         "dlq-mqtt-topic=sensors/a",
       ])
   }
+
+  @Test func isShortenedInTwoSteps() throws {
+    func letter(_ value: [UInt8]?) -> DeadLetter {
+      DeadLetter(key: [1], value: value, reason: "too_large", detail: "", source: "bridge", mqttTopic: "t", now: 0)
+    }
+    let whole = letter((0..<70_000).map { UInt8(truncatingIfNeeded: $0) })
+    let shorter = try #require(whole.shortened())
+    #expect(shorter.value == Array(try #require(whole.value)[..<65_536]))
+    #expect(texts(shorter) == texts(whole) + ["dlq-truncated=70000"])
+    #expect(shorter.key == whole.key)
+    let empty = try #require(shorter.shortened())
+    #expect(empty.value == [])
+    // The size of the original, not of what was left of it.
+    #expect(texts(empty) == texts(shorter))
+    #expect(empty.shortened() == nil)
+    #expect(letter(nil).shortened() == nil)
+    #expect(letter([UInt8](repeating: 0, count: 65_536)).shortened()?.value == [])
+  }
 }

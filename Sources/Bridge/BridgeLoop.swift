@@ -1,0 +1,106 @@
+import MQTT
+import Operations
+import Publishing
+
+/// The bridge's thread: connects, takes batches and acknowledges them, and begins anew when something fails.
+final class BridgeLoop {
+  /// How long the broker may take to answer.
+  private static let answerTimeout: Duration = .seconds(10)
+  /// How often an idle bridge looks whether Kafka is still there.
+  private static let idleTimeout: Duration = .milliseconds(500)
+  /// Connections that end sooner are failures in a row: waits between them grow.
+  private static let steadyTime: Duration = .seconds(10)
+
+  private let bridge: BridgeService
+  private let subscriber: MQTTSubscriber
+  private let forwarder: Forwarder
+  private let supervisor: Supervisor
+  private var limit: BatchLimit
+  private var messages: [MQTTMessage] = []
+  /// Whether a batch went through on this connection.
+  private var hasAcknowledged = false
+
+  init(_ bridge: BridgeService, _ forwarder: Forwarder, _ supervisor: Supervisor) {
+    self.bridge = bridge
+    subscriber = bridge.subscriber
+    self.forwarder = forwarder
+    self.supervisor = supervisor
+    limit = BatchLimit(maximum: bridge.configuration.batchMessages)
+  }
+
+  /// Runs until a stop is asked for.
+  func run() {
+    var backoff = Backoff(base: .milliseconds(100), cap: .seconds(10))
+    while !supervisor.isStopping {
+      if let reason = bridge.readings.unavailability {
+        // Not into the log: the line about Kafka is there.
+        bridge.health.set(.failing("not connected, so that the broker keeps the messages: \(reason)"))
+        _ = supervisor.waitForStop(timeout: .milliseconds(100))
+        continue
+      }
+      let start = Clock.monotonic()
+      hasAcknowledged = false
+      do throws(Setback) {
+        try serve()
+      } catch {
+        subscriber.drop()
+        // A stop interrupts what the broker is waited for with.
+        if supervisor.isStopping { return }
+        bridge.state.failing("\(error)")
+        bridge.metrics.outages.with(error.cause).increment()
+        // Kafka that takes some batches and others not gets the next, smaller one soon.
+        let isProgress = hasAcknowledged && error.cause == Setback.kafka
+        if isProgress || Clock.monotonic() - start >= Self.steadyTime { backoff.reset() }
+        _ = supervisor.waitForStop(timeout: backoff.next())
+      }
+    }
+  }
+
+  /// One connection, until Kafka goes away or a stop is asked for.
+  private func serve() throws(Setback) {
+    try asking { () throws(MQTTError) in
+      _ = try subscriber.connect(timeout: Self.answerTimeout)
+      // Also where there is a session: one that a broker read back after a crash may lack its latest subscriptions.
+      try subscriber.subscribe(bridge.filters, timeout: Self.answerTimeout)
+    }
+    while !supervisor.isStopping, bridge.readings.unavailability == nil {
+      messages.removeAll(keepingCapacity: true)
+      try asking { () throws(MQTTError) in
+        try subscriber.receive(limit: limit.current, timeout: Self.idleTimeout, into: &messages)
+      }
+      if !messages.isEmpty { try forward() }
+      // Only now: a broker that lets one in and Kafka that takes nothing would be said to work again and again.
+      bridge.state.ok()
+    }
+    subscriber.disconnect()
+  }
+
+  /// Puts the batch on Kafka and acknowledges it.
+  private func forward() throws(Setback) {
+    let metrics = bridge.metrics
+    let start = Clock.monotonic()
+    metrics.received.increment(by: messages.count)
+    metrics.batchSizes.observe(Double(messages.count))
+    do throws(Setback) {
+      try forwarder.forward(messages) { patience }
+    } catch {
+      limit.failed(count: messages.count)
+      throw error
+    }
+    try asking { () throws(MQTTError) in try subscriber.acknowledge() }
+    hasAcknowledged = true
+    limit.succeeded()
+    metrics.acknowledged.increment(by: messages.count)
+    metrics.batchDuration.observe(Clock.monotonic() - start)
+  }
+
+  /// How long Kafka may take: a bit longer than the producer needs to find out that it takes too long, and not so long
+  /// that the broker takes this client for gone. With the shortest keep-alive, 5 s, half a second is left at worst.
+  private var patience: Duration {
+    min(bridge.configuration.deliveryTimeout + .seconds(2), subscriber.keepAliveBudget - .seconds(1))
+  }
+
+  private func asking(_ body: () throws(MQTTError) -> Void) throws(Setback) {
+    do throws(MQTTError) { try body() } catch { throw .broker(error) }
+  }
+}

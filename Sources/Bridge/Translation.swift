@@ -1,0 +1,85 @@
+import Dialects
+import JSON
+import MQTT
+import Publishing
+import Readings
+
+/// A message that is no reading, and why.
+struct Refused {
+  var letter: DeadLetter
+  /// A short name for machines, one of a few.
+  let reason: String
+  /// Of the message.
+  let topic: String
+}
+
+/// Turns MQTT messages into readings and dead letters, in memory that is reused. For one thread.
+final class Translation {
+  let readings = ReadingBatch(textCapacity: 64 << 10)
+  private(set) var refused: [Refused] = []
+  private let context: DecodingContext
+  private let payloadLimit: Int
+
+  /// - Parameters:
+  ///   - payloadLimit: bytes; what is larger is not looked into.
+  ///   - readingsLimit: of one message.
+  init(bounds: TimeBounds, payloadLimit: Int, readingsLimit: Int) {
+    context = DecodingContext(parser: JSONParser(), bounds: bounds, readingsLimit: readingsLimit)
+    self.payloadLimit = payloadLimit
+  }
+
+  /// Forgets what was added, and keeps the memory.
+  func removeAll() {
+    readings.removeAll()
+    refused.removeAll(keepingCapacity: true)
+  }
+
+  /// Adds a message: to the readings, or else to the refused.
+  /// - Parameter now: milliseconds since 1970.
+  func add(_ message: MQTTMessage, now: Int64) {
+    guard message.payload.count <= payloadLimit else {
+      refused.append(
+        Self.refuse(
+          message, reason: Self.tooLarge,
+          detail: "the payload has \(message.payload.count) bytes; at most \(payloadLimit) are read", now: now))
+      return
+    }
+    do throws(ReadingError) {
+      try decode(message, now)
+    } catch {
+      refused.append(Self.refuse(message, reason: error.code.rawValue, detail: error.description, now: now))
+    }
+  }
+
+  /// The reason of what is larger than is read, or than Kafka takes.
+  static let tooLarge = "too_large"
+
+  /// A message as a dead letter, keyed by its device where its topic names one.
+  static func refuse(_ message: MQTTMessage, reason: String, detail: String, now: Int64) -> Refused {
+    var topic = message.topic
+    let device = topic.withUTF8 { SensorTopic.device(of: UnsafeRawBufferPointer($0)).map { Array($0) } }
+    return Refused(
+      letter: DeadLetter(
+        key: device, value: message.payload,
+        original: [("source", Array("mqtt".utf8)), ("received", Array("\(now)".utf8))], reason: reason, detail: detail,
+        source: "bridge", mqttTopic: message.topic, now: now),
+      reason: reason, topic: message.topic)
+  }
+
+  private func decode(_ message: MQTTMessage, _ now: Int64) throws(ReadingError) {
+    var topic = message.topic
+    // The functions that lend bytes do not know typed errors.
+    let error = topic.withUTF8 { topic in
+      message.payload.withUnsafeBytes { payload -> ReadingError? in
+        do throws(ReadingError) {
+          try SensorTopic.decode(
+            topic: UnsafeRawBufferPointer(topic), payload: payload, now: now, context: context, into: readings)
+          return nil
+        } catch {
+          return error
+        }
+      }
+    }
+    if let error { throw error }
+  }
+}

@@ -1,0 +1,44 @@
+import Bridge
+import Kafka
+import MQTT
+import Operations
+import Publishing
+
+/// `sluice bridge`
+enum BridgeCommand: Command {
+  static func run(_ settings: Settings, _ arguments: [String]) throws(CommandError) -> Int32 {
+    try takeNothing(arguments)
+    let service = Service(settings)
+    try start(in: service)
+    return try service.run()
+  }
+
+  /// Starts MQTT → Kafka in a process.
+  static func start(in service: Service) throws(CommandError) {
+    let settings = service.settings
+    let topic = settings.string(.kafkaTopic)
+    let deadLetterTopic = settings.string(.kafkaDeadLetterTopic)
+    let share = settings.string(.mqttShare)
+    let address: MQTTAddress
+    do {
+      address = try MQTTAddress(parsing: settings.string(.mqttURL))
+    } catch {
+      throw .usage("SLUICE_MQTT_URL: \(error.message)")
+    }
+    let link = try service.link(topics: [topic, deadLetterTopic])
+    do {
+      let bridge = try BridgeService(
+        BridgeService.Configuration(
+          mqtt: MQTTConfiguration(
+            address: address, clientID: settings.string(.mqttClientID), keepAlive: settings.duration(.mqttKeepAlive)),
+          group: share.isEmpty ? nil : share, bounds: Service.bounds(settings),
+          deliveryTimeout: settings.duration(.kafkaDeliveryTimeout)),
+        readings: try ReadingProducer(link, topic: topic),
+        deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic),
+        log: service.log, health: service.health, metrics: service.metrics)
+      bridge.start(under: service.supervisor) { link.close(timeout: .seconds(5)) }
+    } catch {
+      throw .failed("\(error)")
+    }
+  }
+}

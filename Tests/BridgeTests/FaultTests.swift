@@ -1,0 +1,243 @@
+import Bridge
+import Foundation
+import Kafka
+import MQTT
+import Operations
+import TestServers
+import Testing
+
+/// Nothing that the broker took over is lost, whatever goes away.
+@Suite(.enabled(if: MosquittoServer.isAvailable)) struct FaultTests {
+  /// Holds as much as there is for a client that does not acknowledge.
+  private static let unlimited = "allow_anonymous true\nmax_inflight_messages 0"
+
+  @Test func acknowledgesNothingThatKafkaDoesNotHave() throws {
+    let mosquitto = try MosquittoServer(Self.unlimited)
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let count = 6_000
+    let bridge = try TestBridge(mosquitto, topics, deliveryTimeout: .seconds(2), batchMessages: 100)
+    try bridge.ready()
+    let publishing = Thread { try? mosquitto.publish(0..<count) }
+    publishing.start()
+    try eventually("some went through") { bridge.acknowledged >= 500 }
+    try cluster.setBroker(1, up: false)
+    try eventually("all is with the broker") { publishing.isFinished }
+    try eventually("the bridge says what is wrong") {
+      if case .failing(let reason) = bridge.state { reason.contains("Kafka") } else { false }
+    }
+    // It waits without a connection, and says so in a few lines.
+    #expect(bridge.logLines.count { $0.contains("mqtt is failing") } <= 1)
+    #expect(bridge.logLines.count { $0.contains("kafka is failing") } <= 1)
+    bridge.stop()
+    let acknowledged = bridge.acknowledged
+    #expect(acknowledged < count)
+    let held = try mosquitto.held(for: "bridge")
+    #expect(held.count == count - acknowledged)
+
+    try cluster.setBroker(1, up: true)
+    let reader = try TopicReader(topics, topics.readings)
+    try reader.read(acknowledged)
+    #expect(Set(reader.numbers).union(held) == Set(0..<count))
+    let next = try TestBridge(mosquitto, topics)
+    try reader.readNumbers(count)
+    try eventually("all is acknowledged") { next.acknowledged == held.count + 1 }
+    next.stop()
+    // What comes twice is what was under way when Kafka went: not more than a batch of each of the few tries.
+    #expect(reader.numbers.count - count <= 1_000)
+  }
+
+  @Test func goesOnWhenKafkaIsBack() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let count = 6_000
+    let bridge = try TestBridge(mosquitto, topics, deliveryTimeout: .seconds(2))
+    try bridge.ready()
+    let publishing = Thread { try? mosquitto.publish(0..<count) }
+    publishing.start()
+    for seen in [500, 2_000] {
+      try eventually("some went through") { bridge.acknowledged >= seen }
+      try cluster.setBroker(1, up: false)
+      try eventually("the bridge is not ready") { bridge.state != .ok }
+      try cluster.setBroker(1, up: true)
+    }
+    let reader = try TopicReader(topics, topics.readings)
+    try reader.readNumbers(count)
+    try bridge.ready()
+    bridge.stop()
+    #expect(try mosquitto.held(for: "bridge").isEmpty)
+    #expect(
+      bridge.logLines.count { $0.contains("mqtt is failing") } == bridge.logLines.count { $0.contains("mqtt works") })
+  }
+
+  @Test(.enabled(if: KafkaServer.isAvailable)) func outlivesAKafkaThatHangsAndOneThatIsKilled() throws {
+    let mosquitto = try MosquittoServer()
+    let kafka = try KafkaServer()
+    defer { try? kafka.stop() }
+    let topics = try Topics(on: kafka)
+    let count = 20_000
+    let bridge = try TestBridge(mosquitto, topics, deliveryTimeout: .seconds(3))
+    try bridge.ready()
+    let publishing = Thread { try? mosquitto.publish(0..<count) }
+    publishing.start()
+    try eventually("some went through") { bridge.acknowledged >= 1_000 }
+    try kafka.pause()
+    try eventually("the bridge is not ready") { bridge.state != .ok }
+    let acknowledged = bridge.acknowledged
+    try kafka.resume()
+    try eventually("more went through") { bridge.acknowledged >= acknowledged + 1_000 }
+    try kafka.kill()
+    try eventually("the bridge is not ready") { bridge.state != .ok }
+    try kafka.restart()
+    let reader = try TopicReader(topics, topics.readings)
+    try reader.readNumbers(count, timeout: .seconds(120))
+    try bridge.ready()
+    bridge.stop()
+    #expect(try mosquitto.held(for: "bridge").isEmpty)
+  }
+
+  @Test func startsWithoutKafkaAndWithoutABroker() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    try cluster.setBroker(1, up: false)
+    mosquitto.stop()
+    let bridge = try TestBridge(mosquitto, topics)
+    try eventually("the bridge waits for Kafka") {
+      if case .failing(let reason) = bridge.state { reason.contains("Kafka does not answer") } else { false }
+    }
+    try cluster.setBroker(1, up: true)
+    try eventually("the bridge waits for the broker") {
+      bridge.count("sluice_mqtt_outages_total", #"{cause="mqtt"}"#) > 1
+    }
+    #expect(!bridge.health.isReady)
+    try mosquitto.restart()
+    try bridge.ready()
+    try mosquitto.publish(0..<10)
+    try TopicReader(topics, topics.readings).readNumbers(10)
+    bridge.stop()
+    #expect(bridge.logLines.count { $0.contains("mqtt is failing") } == 1)
+    #expect(bridge.logLines.count { $0.contains("mqtt works again") } == 1)
+  }
+
+  @Test func outlivesItsBroker() throws {
+    let mosquitto = try MosquittoServer(Self.unlimited)
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let bridge = try TestBridge(mosquitto, topics)
+    let reader = try TopicReader(topics, topics.readings)
+    try bridge.ready()
+    try mosquitto.publish(0..<500)
+    try reader.readNumbers(500)
+    // Killed, it may forget the session: the bridge subscribes anew.
+    mosquitto.kill()
+    try eventually("the bridge is not ready") { bridge.state != .ok }
+    try mosquitto.restart()
+    try bridge.ready()
+    try mosquitto.publish(500..<1_000)
+    try reader.readNumbers(1_000)
+    // Ended in mid-stream, it keeps what was not acknowledged.
+    try cluster.setBroker(1, up: false)
+    try eventually("the bridge is not ready") { bridge.state != .ok }
+    try mosquitto.publish(1_000..<3_000)
+    let acknowledged = bridge.acknowledged
+    try cluster.setBroker(1, up: true)
+    try eventually("the stream has begun") { bridge.acknowledged > acknowledged }
+    mosquitto.stop()
+    try mosquitto.restart()
+    try reader.readNumbers(3_000)
+    bridge.stop()
+    #expect(bridge.logLines.count { $0.contains("mqtt is failing") } <= 2)
+  }
+
+  /// A broker that crashed may know a session by an older state, without its subscriptions.
+  @Test func subscribesAnewAtEveryConnection() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let bridge = try TestBridge(mosquitto, topics)
+    try bridge.ready()
+    try cluster.setBroker(1, up: false)
+    try eventually("the bridge has left") { bridge.state != .ok }
+    let other = try MQTTSubscriber(mosquitto.configuration("bridge"))
+    try eventually("there is a session") { try other.connect(timeout: .seconds(10)) }
+    try other.unsubscribe(["$share/sluice/sensors/+/+", "$share/sluice/sensors/+"], timeout: .seconds(10))
+    other.disconnect()
+    try cluster.setBroker(1, up: true)
+    try bridge.ready()
+    try mosquitto.publish(0..<10)
+    try TopicReader(topics, topics.readings).readNumbers(10)
+    bridge.stop()
+  }
+
+  @Test func endsAndBeginsInMidStreamWithoutLossOrRepetition() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let count = 10_000
+    var bridge = try TestBridge(mosquitto, topics)
+    try bridge.ready()
+    let publishing = Thread { try? mosquitto.publish(0..<count) }
+    publishing.start()
+    var acknowledged = 0
+    for _ in 0..<4 {
+      try eventually("some went through") {
+        bridge.acknowledged >= 1_000 || acknowledged + bridge.acknowledged == count
+      }
+      bridge.stop()
+      acknowledged += bridge.acknowledged
+      bridge = try TestBridge(mosquitto, topics)
+    }
+    let reader = try TopicReader(topics, topics.readings)
+    try reader.readNumbers(count)
+    bridge.stop()
+    reader.poll()
+    #expect(reader.numbers.sorted() == Array(0..<count))
+    #expect(acknowledged + bridge.acknowledged == count)
+  }
+
+  /// A Kafka that takes no large requests, or is slow, gets smaller ones until they go through.
+  @Test(.enabled(if: KafkaServer.isAvailable)) func makesSmallerBatchesOfWhatDoesNotGoThrough() throws {
+    let mosquitto = try MosquittoServer(Self.unlimited)
+    // Enough for a reading and for a few, not for the share of a partition in 1,000.
+    let topics = try Topics(on: KafkaServer.shared(), configuration: ["max.message.bytes": "4000"])
+    // A session with all of them waiting.
+    let first = try TestBridge(mosquitto, topics)
+    try first.ready()
+    first.stop()
+    try mosquitto.publish(0..<1_000)
+    let bridge = try TestBridge(mosquitto, topics)
+    let reader = try TopicReader(topics, topics.readings)
+    try reader.readNumbers(1_000)
+    try eventually("all is acknowledged") { bridge.acknowledged == 1_000 }
+    bridge.stop()
+    #expect(bridge.count("sluice_mqtt_outages_total", #"{cause="kafka"}"#) > 0)
+    #expect(bridge.count("sluice_mqtt_dead_total", #"{reason="too_large"}"#) == 0)
+  }
+
+  /// Alone in its batch it is known to be too large itself, and redelivery would not help.
+  @Test func givesUpAReadingThatKafkaDoesNotTake() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let bridge = try TestBridge(mosquitto, topics)
+    try bridge.ready()
+    try cluster.fail(.produce, with: [.messageTooLarge])
+    try mosquitto.publish(#"{"a":1,"b":2}"#, to: "sensors/d")
+    let letter = try #require(try TopicReader(topics, topics.deadLetters).read(1).first)
+    try eventually("it is acknowledged") { bridge.acknowledged == 1 }
+    bridge.stop()
+    #expect(letter.text == #"{"a":1,"b":2}"#)
+    #expect(letter.key == "d")
+    #expect(letter.headers["dlq-reason"] == "too_large")
+    #expect(bridge.count("sluice_mqtt_outages_total", #"{cause="kafka"}"#) == 0)
+  }
+}
