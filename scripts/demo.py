@@ -208,8 +208,11 @@ def run(folder: Path) -> bool:
         stored, duplicates, dead = demo.count(accepted)
     finally:
         demo.stop()
+    is_whole = accepted == stored and duplicates == 0 and dead == 0
+    if not is_whole:
+        print(f"\nsomething is missing or too much; what sluice dev wrote:\n{demo.log.read_text()}")
     print(f"\naccepted={accepted} stored={stored} duplicates={duplicates} dead={dead}")
-    return accepted == stored and duplicates == 0 and dead == 0
+    return is_whole
 
 
 def main() -> None:
