@@ -4,6 +4,9 @@ import Synchronization
 /// What the server keeps about one open connection.
 final class ConnectionRecord: Sendable {
   let descriptor: Int32
+  let client: ClientAddress
+  /// Who serves it.
+  let loop: ServingLoop
   let deadline: Deadline
   /// The request being served, for those who are not the thread that serves it.
   let exchange = Mutex<Exchange?>(nil)
@@ -14,8 +17,10 @@ final class ConnectionRecord: Sendable {
   /// Where the table keeps this.
   let slot: Int
 
-  init(descriptor: Int32, slot: Int, idleUntil: Int64) {
+  init(descriptor: Int32, client: ClientAddress, loop: ServingLoop, slot: Int, idleUntil: Int64) {
     self.descriptor = descriptor
+    self.client = client
+    self.loop = loop
     self.slot = slot
     deadline = Deadline(.head, at: idleUntil)
   }
@@ -33,9 +38,10 @@ struct ConnectionTable: Sendable {
 
   var count: Int { slots.count - free.count }
 
-  mutating func add(descriptor: Int32, idleUntil: Int64) -> ConnectionRecord {
+  mutating func add(descriptor: Int32, client: ClientAddress, loop: ServingLoop, idleUntil: Int64) -> ConnectionRecord {
     let slot = free.popLast() ?? slots.count
-    let record = ConnectionRecord(descriptor: descriptor, slot: slot, idleUntil: idleUntil)
+    let record = ConnectionRecord(
+      descriptor: descriptor, client: client, loop: loop, slot: slot, idleUntil: idleUntil)
     if slot == slots.count { slots.append(record) } else { slots[slot] = record }
     return record
   }

@@ -77,7 +77,7 @@ import Synchronization
       state.isSuspended = state.answer == nil
       return !state.isSuspended
     }
-    if isAnswered { unsafe core.resume(connection) }
+    if isAnswered { unsafe record?.loop.resume(connection) }
     if core.isForcing { respond(core.stoppingResponse) }
   }
 
@@ -91,8 +91,8 @@ import Synchronization
     }
     guard isFirst else { return }
     answered?(response)
-    guard wasSuspended, let core, let connection = unsafe connection else { return }
-    unsafe core.resume(connection)
+    guard wasSuspended, let record, let connection = unsafe connection else { return }
+    unsafe record.loop.resume(connection)
   }
 
   /// Whether the client is known to have gone without its answer. While a request is suspended nobody looks.

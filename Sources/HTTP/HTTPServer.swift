@@ -1,6 +1,4 @@
-import CMicroHTTPD
 import Dispatch
-import Glibc
 import Synchronization
 
 /// An HTTP/1.1 server, with or without TLS. It serves from its creation until `stop`.
@@ -15,38 +13,34 @@ package final class HTTPServer: Sendable {
   private let stopping = DispatchSemaphore(value: 1)
 
   /// What ends with the server.
-  @safe private struct Running: ~Copyable, @unchecked Sendable {
-    // Sendable: the daemon's own functions lock, and only `stop` ends it, once.
-    let daemon: OpaquePointer
-    let library: LibrarySettings
-    let thread: JoinableThread
+  private struct Running: ~Copyable, Sendable {
+    let loops: [ServingLoop]
+    let tending: JoinableThread
   }
 
   /// Starts to serve.
   ///
   /// - Throws: `HTTPServerError`, which names the address or the file that is to blame.
   package init(_ configuration: Configuration, handler: any RequestHandler) throws(HTTPServerError) {
-    let library = try LibrarySettings(configuration)
     let core = try ServerCore(configuration, handler: handler)
     let listener = try ListenSocket(configuration.listen, backlog: Int32(clamping: configuration.backlog))
     port = listener.port
     self.core = core
-    let daemon = try unsafe library.start(core)
     let quiesced = quiesced
-    // Handed to the one thread that runs the closure, once.
-    nonisolated(unsafe) let threadsDaemon = unsafe daemon
     let handedOver = Mutex<ListenSocket?>(listener)
-    let thread: JoinableThread
-    do {
-      thread = try JoinableThread(name: "\(configuration.name)-tend") {
+    var started: [ServingLoop] = []
+    do throws(HTTPServerError) {
+      for _ in 0..<max(1, configuration.threads) { started.append(try ServingLoop(configuration, core: core)) }
+      let loops = started
+      let tending = try JoinableThread(name: "\(configuration.name)-tend") {
         guard let listener = handedOver.withLock({ $0.take() }) else { return }
-        unsafe core.tend(listener, daemon: threadsDaemon, quiesced: quiesced)
+        core.tend(listener, loops: loops, quiesced: quiesced)
       }
+      running = Mutex(Running(loops: loops, tending: tending))
     } catch {
-      unsafe MHD_stop_daemon(daemon)
+      HTTPServer.end(started)
       throw error
     }
-    running = Mutex(unsafe Running(daemon: daemon, library: library, thread: thread))
   }
 
   deinit { stop(timeout: .zero) }
@@ -88,9 +82,9 @@ package final class HTTPServer: Sendable {
 
     core.errands.withLock { $0.isOver = true }
     core.wakeup.signal()
-    let daemon = unsafe running.daemon
-    running.thread.join()
-    unsafe MHD_stop_daemon(daemon)
+    let loops = running.loops
+    running.tending.join()
+    HTTPServer.end(loops)
   }
 }
 
@@ -101,6 +95,11 @@ extension HTTPServer {
     core.errands.withLock { $0.isQuiesced = true }
     core.wakeup.signal()
     quiesced.wait()
+  }
+
+  private static func end(_ loops: [ServingLoop]) {
+    for loop in loops { loop.end() }
+    for loop in loops { loop.join() }
   }
 
   private func wait(until timeout: Duration, _ condition: () -> Bool) {

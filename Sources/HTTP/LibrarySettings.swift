@@ -7,7 +7,6 @@ import Glibc
   private let sink: UnsafeMutablePointer<sluice_http_log>
   private let log: ServerLog
   private let tls: HTTPServer.TLSFiles?
-  private var core: ServerCore?
 
   /// Reads the TLS files.
   init(_ configuration: HTTPServer.Configuration) throws(HTTPServerError) {
@@ -23,10 +22,8 @@ import Glibc
     unsafe settings = .allocate(capacity: 1)
     unsafe settings.initialize(to: sluice_http_settings())
     unsafe settings.pointee.tls = tls != nil
-    unsafe settings.pointee.threads = UInt32(clamping: max(1, configuration.threads))
     // Those that were accepted before the count reached the limit are not cut off.
     unsafe settings.pointee.connection_limit = UInt32(clamping: max(1, configuration.connectionLimit) + 1024)
-    unsafe settings.pointee.connections_per_address = UInt32(clamping: max(0, configuration.perAddressLimit ?? 0))
     // Only for clients that do not read their answers: the tending thread is stricter about the rest.
     let slowest = max(configuration.idleTimeout, configuration.bodyTimeout).wholeMilliseconds
     unsafe settings.pointee.timeout_seconds = UInt32(clamping: slowest / 1000 + 2)
@@ -47,9 +44,7 @@ import Glibc
   }
 
   /// Starts a daemon, which must be stopped before this goes.
-  func start(_ core: ServerCore) throws(HTTPServerError) -> OpaquePointer {
-    self.core = core
-    unsafe settings.pointee.context = Unmanaged.passUnretained(core).toOpaque()
+  func start() throws(HTTPServerError) -> OpaquePointer {
     let daemon = unsafe sluice_http_start(settings)
     let messages = log.stopKeeping()
     if let daemon = unsafe daemon {
@@ -63,6 +58,9 @@ import Glibc
     }
     throw HTTPServerError(.startFailed, "cannot start the HTTP server: \(reason)")
   }
+
+  /// Sets the object that `Callbacks` get, before the daemon has its first connection.
+  func callBack(_ loop: UnsafeMutableRawPointer) { unsafe settings.pointee.context = unsafe loop }
 
   /// Bytes of a PEM file, ended by a zero.
   private static func read(_ path: String, _ what: String) throws(HTTPServerError) -> [UInt8] {

@@ -56,19 +56,9 @@ package struct RequestHead: ~Copyable {
     return value
   }
 
-  /// Lends the bytes of a header field's value, or nil without the field; for the paths on which a `String` costs too
-  /// much.
-  @inlinable
-  package func withHeader<Result>(_ name: StaticString, _ body: (UnsafeRawBufferPointer?) -> Result) -> Result {
-    // Inlined, so that the work is done by a function that is not generic: at run time generics cost more than it.
-    var result: Result?
-    unsafe lendHeader(name) { result = unsafe body($0) }
-    return result ?? body(nil)
-  }
-
-  /// Calls `use` with the value of a field, if there is one.
-  @usableFromInline
-  func lendHeader(_ name: StaticString, _ use: (UnsafeRawBufferPointer) -> Void) {
+  /// Lends the bytes of the first header field of this name to `use`, which is not called without the field; for the
+  /// paths on which a `String` costs too much.
+  package func lendHeader(_ name: StaticString, _ use: (UnsafeRawBufferPointer) -> Void) {
     name.withUTF8Buffer { unsafe find($0, sluice_http_header, in: headers, use) }
   }
 

@@ -13,10 +13,16 @@ package struct Router: Sendable {
 
   package typealias Action = @Sendable (borrowing RequestHead, Parameters) -> Disposition
 
+  // A structure, for a function within a tuple is wrapped anew, with an allocation, whenever it is taken out.
+  private struct MethodAction: Sendable {
+    let method: Method
+    let action: Action
+  }
+
   private struct Route: Sendable {
     let pattern: String
     let segments: [Segment]
-    var actions: [(method: Method, action: Action)] = []
+    var actions: [MethodAction] = []
 
     /// For the header field `Allow`.
     var allowed: String {
@@ -27,7 +33,7 @@ package struct Router: Sendable {
     }
 
     func action(for method: Method) -> Action? {
-      for (known, action) in actions where known == method { return action }
+      for known in actions where known.method == method { return known.action }
       return method == .head ? actions.first { $0.method == .get }?.action : nil
     }
   }
@@ -55,7 +61,7 @@ package struct Router: Sendable {
         }
         return routes.count - 1
       }()
-    routes[index].actions.append((method, action))
+    routes[index].actions.append(MethodAction(method: method, action: action))
   }
 
   /// The disposition that the route makes, or 404, or 405 with `Allow`.

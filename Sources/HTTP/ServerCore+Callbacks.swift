@@ -12,7 +12,7 @@ enum Callbacks {
       guard let context = unsafe context, let connection = unsafe connection, let url = unsafe url,
         let method = unsafe method, let version = unsafe version, let size = unsafe size, let request = unsafe request
       else { return 0 }
-      let core = unsafe Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
+      let core = unsafe Unmanaged<ServingLoop>.fromOpaque(context).takeUnretainedValue().core
       guard let object = unsafe request.pointee else {
         let goesOn = unsafe core.begin(connection, url: url, method: method, version: version, request: request)
         return goesOn || core.leaveToTending() ? 1 : 0
@@ -34,7 +34,7 @@ enum Callbacks {
     ) -> Void = { context, _, request, how in
       guard let context = unsafe context, let object = unsafe request?.pointee else { return }
       unsafe request?.pointee = nil
-      let core = unsafe Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
+      let core = unsafe Unmanaged<ServingLoop>.fromOpaque(context).takeUnretainedValue().core
       core.completed(unsafe Unmanaged<Exchange>.fromOpaque(object).takeRetainedValue(), how: how)
     }
 
@@ -43,13 +43,13 @@ enum Callbacks {
       UnsafeMutableRawPointer?, OpaquePointer?, UnsafeMutablePointer<UnsafeMutableRawPointer?>?, Bool
     ) -> Void = { context, connection, slot, isOpen in
       guard let context = unsafe context, let connection = unsafe connection, let slot = unsafe slot else { return }
-      let core = unsafe Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
+      let loop = unsafe Unmanaged<ServingLoop>.fromOpaque(context).takeUnretainedValue()
       if isOpen {
-        let record = unsafe core.opened(sluice_http_socket(connection))
+        let record = unsafe loop.opened(sluice_http_socket(connection))
         unsafe slot.pointee = Unmanaged.passRetained(record).toOpaque()
       } else if let object = unsafe slot.pointee {
         unsafe slot.pointee = nil
-        core.closed(unsafe Unmanaged<ConnectionRecord>.fromOpaque(object).takeRetainedValue())
+        loop.core.closed(unsafe Unmanaged<ConnectionRecord>.fromOpaque(object).takeRetainedValue())
       }
     }
 

@@ -28,9 +28,11 @@ extension ServerCore {
   /// Sweeps after which it is looked again whether a client has closed: each look is a system call.
   private static let checkInterval = 8
 
-  func opened(_ descriptor: Int32) -> ConnectionRecord {
+  func opened(_ descriptor: Int32, of client: ClientAddress, on loop: ServingLoop) -> ConnectionRecord {
     let until = MonotonicClock.coarseMilliseconds + limits.idle
-    return connections.withLock { $0.add(descriptor: descriptor, idleUntil: until) }
+    return connections.withLock {
+      $0.add(descriptor: descriptor, client: client, loop: loop, idleUntil: until)
+    }
   }
 
   /// The library closes the socket right after this.
@@ -39,6 +41,12 @@ extension ServerCore {
     if record.lingers.load(ordering: .relaxed) {
       linger(Errands.Lingering(descriptor: fcntl(record.descriptor, F_DUPFD_CLOEXEC, 0)))
     }
+    left(record.client)
+  }
+
+  /// A connection that was counted when it was accepted is gone.
+  func left(_ client: ClientAddress) {
+    if limits.connectionsPerClient != nil { clients.withLock { $0.remove(client) } }
     if connectionCount.subtract(1, ordering: .sequentiallyConsistent).oldValue == limits.connections {
       wakeup.signal()
     }
@@ -62,7 +70,7 @@ extension ServerCore {
   private var isFull: Bool { connectionCount.load(ordering: .sequentiallyConsistent) >= limits.connections }
 
   /// The tending thread's work until `errands.isOver`.
-  func tend(_ listener: consuming ListenSocket, daemon: OpaquePointer, quiesced: DispatchSemaphore) {
+  func tend(_ listener: consuming ListenSocket, loops: [ServingLoop], quiesced: DispatchSemaphore) {
     var listener: ListenSocket? = listener
     var lingering: [Errands.Lingering] = []
     let tick = min(250, max(10, min(limits.idle, limits.body) / 8))
@@ -95,7 +103,7 @@ extension ServerCore {
       _ = unsafe poll(&polled, nfds_t(polled.count), Int32(max(0, nextSweep - now)))
 
       wakeup.clear()
-      if accepts, polled[1].revents != 0, let descriptor = listener?.descriptor, unsafe !accept(descriptor, daemon) {
+      if accepts, polled[1].revents != 0, let descriptor = listener?.descriptor, !accept(descriptor, loops) {
         // Out of descriptors or memory: what is open must go first.
         pausedUntil = MonotonicClock.coarseMilliseconds + 100
       }
@@ -114,20 +122,24 @@ extension ServerCore {
   }
 
   /// Accepts what is waiting, at most a round's worth. False when the system cannot give a descriptor.
-  private func accept(_ listener: Int32, _ daemon: OpaquePointer) -> Bool {
+  private func accept(_ listener: Int32, _ loops: [ServingLoop]) -> Bool {
     for _ in 0..<64 where !isFull {
-      var storage = sockaddr_storage()
-      var size: socklen_t = 0
-      let descriptor = unsafe sluice_http_accept(listener, &storage, &size)
-      guard descriptor >= 0 else {
+      var socket = AcceptedSocket()
+      socket.descriptor = unsafe sluice_http_accept(listener, &socket.address, &socket.size)
+      guard socket.descriptor >= 0 else {
         let code = errno
         return code != EMFILE && code != ENFILE && code != ENOBUFS && code != ENOMEM
       }
-      connectionCount.add(1, ordering: .sequentiallyConsistent)
-      if unsafe !sluice_http_adopt(daemon, descriptor, &storage, size) {
-        // The library has closed the socket: the limit of its address is reached.
-        connectionCount.subtract(1, ordering: .sequentiallyConsistent)
+      if let limit = limits.connectionsPerClient {
+        socket.client = ClientAddress(socket.address)
+        guard clients.withLock({ $0.add(socket.client, limit: limit) }) else {
+          close(socket.descriptor)
+          log?("closed a connection: its client has \(limit) already")
+          continue
+        }
       }
+      connectionCount.add(1, ordering: .sequentiallyConsistent)
+      loops[Int(socket.descriptor) % loops.count].take(socket)
     }
     return true
   }

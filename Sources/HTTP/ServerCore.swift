@@ -1,4 +1,3 @@
-import CMicroHTTPD
 import Dispatch
 import Glibc
 import Synchronization
@@ -21,6 +20,7 @@ final class ServerCore: Sendable {
     let headerBytes: Int
     let dropBytes: Int
     let connections: Int
+    let connectionsPerClient: Int?
   }
 
   let handler: any RequestHandler
@@ -31,12 +31,15 @@ final class ServerCore: Sendable {
   /// Connections that the library holds suspended.
   let suspended = Atomic(0)
   /// Calls that are resuming a connection at this moment.
-  private let resuming = Atomic(0)
+  let resuming = Atomic(0)
   private let stageNumber = Atomic(Stage.running.rawValue)
   /// Signalled when one of the counts falls while the server is stopping.
   let changed = DispatchSemaphore(value: 0)
   let connections = Mutex(ConnectionTable())
   let connectionCount = Atomic(0)
+  /// Empty when there is no limit to them.
+  let clients = Mutex(ClientCounts())
+  let log: (@Sendable (String) -> Void)?
   let errands = Mutex(Errands())
   let wakeup: Wakeup
 
@@ -52,7 +55,8 @@ final class ServerCore: Sendable {
       idle: configuration.idleTimeout.wholeMilliseconds, body: configuration.bodyTimeout.wholeMilliseconds,
       bodyBytesPerSecond: Int64(max(1, configuration.minimumBodyRate)),
       headerBytes: configuration.maximumHeaderBytes, dropBytes: configuration.dropLimit,
-      connections: max(1, configuration.connectionLimit))
+      connections: max(1, configuration.connectionLimit), connectionsPerClient: configuration.perAddressLimit)
+    log = configuration.log
     isTLS = configuration.tls != nil
     wakeup = try Wakeup()
   }
@@ -61,15 +65,6 @@ final class ServerCore: Sendable {
   var isForcing: Bool { stage == .forcing }
 
   func enter(_ stage: Stage) { stageNumber.store(stage.rawValue, ordering: .sequentiallyConsistent) }
-
-  /// Lets the library go on with a suspended connection; by the one thread that took it back.
-  func resume(_ connection: OpaquePointer) {
-    // Counted, because the library touches the daemon once more after the connection has gone on.
-    resuming.add(1, ordering: .sequentiallyConsistent)
-    unsafe MHD_resume_connection(connection)
-    resuming.subtract(1, ordering: .sequentiallyConsistent)
-    signalIfStopping()
-  }
 
   func signalIfStopping() {
     if stage != .running { changed.signal() }

@@ -6,9 +6,8 @@ enum MediaType {
   static let accepted = "application/json, application/x-ndjson"
   static let acceptedEncodings = "gzip, deflate, identity"
 
-  /// How a body of that type is framed; JSON when the client does not say, as many small ones do not.
-  static func framing(_ contentType: UnsafeRawBufferPointer?) -> SluiceFormat.Framing? {
-    guard let contentType else { return .json }
+  /// How a body of that type is framed.
+  static func framing(_ contentType: UnsafeRawBufferPointer) -> SluiceFormat.Framing? {
     var type = contentType[...]
     if let semicolon = type.firstIndex(of: UInt8(ascii: ";")) { type = type[..<semicolon] }
     while let last = type.last, last == UInt8(ascii: " ") || last == UInt8(ascii: "\t") { type = type.dropLast() }
@@ -20,8 +19,7 @@ enum MediaType {
   /// How a body is compressed.
   enum Encoding { case identity, gzip, deflate }
 
-  static func encoding(_ contentEncoding: UnsafeRawBufferPointer?) -> Encoding? {
-    guard let contentEncoding else { return .identity }
+  static func encoding(_ contentEncoding: UnsafeRawBufferPointer) -> Encoding? {
     let name = contentEncoding[...]
     if equals(name, "gzip") || equals(name, "x-gzip") { return .gzip }
     if equals(name, "deflate") { return .deflate }

@@ -1,3 +1,4 @@
+import Dialects
 import HTTP
 import Operations
 
@@ -29,21 +30,22 @@ final class ReadingsRoute: Sendable {
   }
 
   func begin(_ head: borrowing RequestHead) -> Disposition {
-    guard let framing = head.withHeader("Content-Type", MediaType.framing) else {
-      return .respond(Answers.unsupportedType)
-    }
-    guard let encoding = head.withHeader("Content-Encoding", MediaType.encoding) else {
-      return .respond(Answers.unsupportedEncoding)
-    }
+    // JSON when the client does not say, as many small ones do not.
+    var framing: SluiceFormat.Framing? = .json
+    head.lendHeader("Content-Type") { framing = MediaType.framing($0) }
+    guard let framing else { return .respond(Answers.unsupportedType) }
+    var encoding: MediaType.Encoding? = .identity
+    head.lendHeader("Content-Encoding") { encoding = MediaType.encoding($0) }
+    guard let encoding else { return .respond(Answers.unsupportedEncoding) }
     guard head.contentLength != nil || head.isChunked else { return .respond(Answers.lengthRequired) }
     let length = Int(head.contentLength ?? 0)
     guard length <= limits.body else { return .respond(tooLarge) }
     if let reason = publisher.unavailability { return .respond(Answers.unavailable(reason)) }
     // What the client announces is what is reserved; a body of unknown size reserves as it grows.
     guard memory.take(length) else { return .respond(Answers.busy) }
+    var traceparent: [UInt8]?
+    head.lendHeader("traceparent") { traceparent = Array($0.prefix(128)) }
     return .receive(
-      ReadingsRequest(
-        self, framing: framing, encoding: encoding, length: length,
-        traceparent: head.withHeader("traceparent") { $0.map { Array($0.prefix(128)) } }))
+      ReadingsRequest(self, framing: framing, encoding: encoding, length: length, traceparent: traceparent))
   }
 }

@@ -139,7 +139,6 @@ package final class KafkaLink: Sendable {
   }
 
   private func probe() {
-    let acknowledged = counters.acknowledged.value
     do {
       // A topic that is missing shows only in the list of all; once it was there, a cheaper question does.
       if isAvailable.load(ordering: .relaxed) {
@@ -152,8 +151,6 @@ package final class KafkaLink: Sendable {
       isAvailable.store(true, ordering: .releasing)
       state.ok()
     } catch {
-      // One broker of several that hangs may be the one that was asked, while the others go on acknowledging.
-      if isAvailable.load(ordering: .relaxed), counters.acknowledged.value != acknowledged { return }
       setUnavailable("Kafka does not answer: \(error)")
     }
   }

@@ -43,6 +43,29 @@ import Testing
     }
   }
 
+  // The library's own loop waits once more when a round of events fills its list of 128 exactly.
+  @Test(arguments: [128, 256])
+  func `Requests that come all at once are all served, and answered when all are answered at once`(count: Int) throws {
+    try withServer { server, service in
+      let clients = try (0..<count).map { _ in try RawClient(server.port) }
+      let gatekeeper = try RawClient(server.port)
+      for round in 1...4 {
+        gatekeeper.send(request("GET", "/gate"))
+        try eventually("gate closed") { service.held.withLock { $0.count } == 1 }
+        for client in clients { client.send(request("POST", "/held", "Content-Length: 1", body: "x")) }
+        service.gate.signal()
+        try eventually(timeout: .seconds(15), "round \(round) served") {
+          service.held.withLock { $0.count } == count + 1
+        }
+        DispatchQueue(label: "reports").sync {
+          for exchange in service.held.withLock({ $0 }) { exchange.respond(Response(status: 202)) }
+        }
+        service.held.withLock { $0 = [] }
+        for client in clients + [gatekeeper] { #expect(try client.response().status == 202) }
+      }
+    }
+  }
+
   @Test func `The first answer counts, and no answer is answered`() throws {
     try withServer { server, _ in
       let client = try RawClient(server.port)

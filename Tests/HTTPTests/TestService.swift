@@ -6,7 +6,8 @@ import Testing
 /// A handler that does what the path says, and counts everything.
 ///
 /// `/echo`: the body. `/later`: the body, from another thread. `/limit/n`: refuses a body of more than n bytes, at the
-/// head or while it comes. `/held`: suspended until the test answers. Everything else: what `begin` answers by itself.
+/// head or while it comes. `/held`: suspended until the test answers. `/gate`: the same, and the serving thread stands still
+/// until the test opens the gate. Everything else: what `begin` answers by itself.
 final class TestService: RequestHandler {
   struct Counts: Equatable {
     var begun = 0
@@ -20,13 +21,14 @@ final class TestService: RequestHandler {
   let counts = Mutex(Counts())
   let held = Mutex<[Exchange]>([])
   let summaries = Mutex<[RequestSummary]>([])
+  let gate = DispatchSemaphore(value: 0)
   private let workers = DispatchQueue(label: "answers", attributes: .concurrent)
 
   func begin(_ head: borrowing RequestHead) -> Disposition {
     counts.withLock { $0.begun += 1 }
     let path = head.path
     switch path {
-    case "/echo", "/later", "/held", "/instant", "/nothing", "/twice":
+    case "/echo", "/later", "/held", "/gate", "/instant", "/nothing", "/twice":
       return .receive(Receiver(self, path, limit: .max))
     case _ where path.hasPrefix("/limit/"):
       let limit = Int(path.dropFirst(7))!
@@ -38,10 +40,12 @@ final class TestService: RequestHandler {
       }
       return .receive(Receiver(self, "/echo", limit: .max))
     case "/head":
+      var length = -1
+      head.lendHeader("X-Test") { length = $0.count }
       let text = """
         \(head.method) \(head.peer) [\(head.header("x-test") ?? "-")] [\(head.header("X-NONE") ?? "-")] \
         [\(head.query("a") ?? "-")] [\(head.query("b") ?? "-")] [\(head.query("c") ?? "-")] \
-        \(head.withHeader("X-Test") { $0?.count ?? -1 })
+        \(length)
         """
       return .respond(Response(status: 200, body: .bytes(Array(text.utf8))))
     case "/ok": return .respond(Response(status: 200, headers: [("X-Custom", "yes")], body: .constant("fine")))
@@ -88,6 +92,10 @@ final class TestService: RequestHandler {
       case "/held":
         exchange.suspend()
         service.held.withLock { $0.append(exchange) }
+      case "/gate":
+        exchange.suspend()
+        service.held.withLock { $0.append(exchange) }
+        service.gate.wait()
       case "/instant":
         // The answer is given by another thread before this one returns.
         exchange.suspend()

@@ -70,8 +70,8 @@ final class Served: Sendable {
 
   /// Ends it in the order in which a process does.
   func stop() {
-    server.stop(timeout: .seconds(10))
-    link.close(timeout: .seconds(10))
+    server.stop(timeout: .seconds(5))
+    link.close(timeout: .seconds(5))
     supervisor.requestStop()
     _ = supervisor.join(timeout: .seconds(10))
     cluster?.close()

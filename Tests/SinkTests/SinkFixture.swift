@@ -28,9 +28,13 @@ final class SinkFixture {
     schema = DatabaseSchema(
       database: database, layout: layout, retention: .seconds(90 * 86_400), deduplicationWindow: .seconds(86_400))
     pool = try MongoPool(uri: uri, applicationName: "tests", maximumSize: 4, timeout: .seconds(5))
-    admin = try Admin(KafkaConfiguration(brokers: brokers))
+    let admin = try Admin(KafkaConfiguration(brokers: brokers))
+    self.admin = admin
     for name in [topic, "\(topic).dlq"] {
-      _ = try admin.createTopic(name, partitions: partitions, replication: 1, timeout: .seconds(60))
+      // A broker on a busy machine may be fenced by its controller for a moment, and then refuses topics.
+      try eventually(timeout: .seconds(90), "the topic \(name) is there") {
+        (try? admin.createTopic(name, partitions: partitions, replication: 1, timeout: .seconds(20))) != nil
+      }
     }
     let schema = schema
     _ = try pool.withClient { (client) throws(MongoError) in try schema.create(client) }
@@ -108,7 +112,8 @@ final class SinkFixture {
     var seen: [Int: Int] = [:]
     do {
       try eventually(timeout: timeout, "readings \(range) are stored") {
-        guard let now = try? stored() else { return false }
+        let count = try? pool.withClient { (client) throws(MongoError) in try client.count(database, "readings") }
+        guard count ?? 0 >= range.count, let now = try? stored() else { return false }
         seen = now
         return seen.count == range.count && seen.values.allSatisfy { $0 == 1 }
       }
@@ -165,9 +170,10 @@ final class RunningSink {
   let service: SinkService
 
   init(_ fixture: SinkFixture, batchReadings: Int) throws {
-    let log = Log(component: "sink", level: .error)
+    let log = Log(component: "sink", level: .debug)
     supervisor = Supervisor(log: log)
-    let kafka = KafkaConfiguration(brokers: fixture.brokers)
+    var kafka = KafkaConfiguration(brokers: fixture.brokers)
+    kafka.set("debug", "cgrp,protocol")
     let link = try KafkaLink(
       KafkaLink.Configuration(
         kafka: kafka, topics: ["\(fixture.topic).dlq"], deliveryTimeout: .seconds(10), queueMessages: 100_000,

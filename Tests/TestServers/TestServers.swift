@@ -98,8 +98,11 @@ package func eventually(
   timeout: Duration = .seconds(30), _ what: String, _ condition: () throws -> Bool
 ) throws {
   let deadline = ContinuousClock.now + timeout
+  // Soon at first and then seldom: looking costs the servers time that what is waited for needs.
+  var pause: UInt32 = 5_000
   while !(try condition()) {
     if ContinuousClock.now >= deadline { throw TestServerError("not within \(timeout): \(what)") }
-    usleep(10_000)
+    usleep(pause)
+    pause = min(pause * 3 / 2, 300_000)
   }
 }

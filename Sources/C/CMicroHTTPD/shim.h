@@ -1,7 +1,9 @@
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -22,9 +24,7 @@ struct sluice_http_log {
 
 struct sluice_http_settings {
   bool tls;
-  unsigned threads;
   unsigned connection_limit;
-  unsigned connections_per_address;  // 0: no limit
   unsigned timeout_seconds;
   size_t connection_memory;
   const char *certificate;  // PEM
@@ -73,11 +73,11 @@ static inline size_t sluice_http_keep_escapes(void *context, struct MHD_Connecti
   return strlen(text);
 }
 
-/// Starts a daemon without a listening socket (connections are handed to it); null, with a message in the log, on
-/// failure. `settings` must outlive the daemon.
+/// Starts a daemon without a listening socket (connections are handed to it) and without a thread (whoever starts it
+/// calls `MHD_run`); null, with a message in the log, on failure. `settings` must outlive the daemon.
 static inline struct MHD_Daemon *sluice_http_start(struct sluice_http_settings *settings) {
-  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET |
-                   MHD_USE_ERROR_LOG | (settings->tls ? MHD_USE_TLS : 0);
+  unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG |
+                   (settings->tls ? MHD_USE_TLS : 0);
   struct MHD_OptionItem options[12];
   int n = 0;
 #define SLUICE_OPTION(name, number, pointer) \
@@ -89,9 +89,6 @@ static inline struct MHD_Daemon *sluice_http_start(struct sluice_http_settings *
   SLUICE_OPTION(MHD_OPTION_NOTIFY_COMPLETED, sluice_http_completed, settings);
   SLUICE_OPTION(MHD_OPTION_NOTIFY_CONNECTION, sluice_http_connected, settings);
   SLUICE_OPTION(MHD_OPTION_UNESCAPE_CALLBACK, sluice_http_keep_escapes, NULL);
-  if (settings->connections_per_address > 0)
-    SLUICE_OPTION(MHD_OPTION_PER_IP_CONNECTION_LIMIT, settings->connections_per_address, NULL);
-  if (settings->threads > 1) SLUICE_OPTION(MHD_OPTION_THREAD_POOL_SIZE, settings->threads, NULL);
   if (settings->tls) {
     SLUICE_OPTION(MHD_OPTION_HTTPS_MEM_CERT, 0, settings->certificate);
     SLUICE_OPTION(MHD_OPTION_HTTPS_MEM_KEY, 0, settings->key);
@@ -100,6 +97,25 @@ static inline struct MHD_Daemon *sluice_http_start(struct sluice_http_settings *
 #undef SLUICE_OPTION
   return MHD_start_daemon(flags, 0, NULL, NULL, sluice_http_handle, settings, MHD_OPTION_EXTERNAL_LOGGER,
                           sluice_http_write_log, settings->log, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+}
+
+/// The descriptor that is readable when `MHD_run` has something to do.
+static inline int sluice_http_events(struct MHD_Daemon *daemon) {
+  const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+  return info ? info->epoll_fd : -1;
+}
+
+/// Milliseconds after which `MHD_run` must be called whatever happens; -1: never.
+static inline int sluice_http_patience(struct MHD_Daemon *daemon) {
+  MHD_UNSIGNED_LONG_LONG milliseconds;
+  if (MHD_get_timeout(daemon, &milliseconds) != MHD_YES) return -1;
+  return milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
+}
+
+/// Waits until one of the descriptors is readable; whether the second is.
+static inline bool sluice_http_wait(int events, int wakeup, int milliseconds) {
+  struct pollfd polled[] = {{events, POLLIN, 0}, {wakeup, POLLIN, 0}};
+  return poll(polled, 2, milliseconds) > 0 && polled[1].revents != 0;
 }
 
 static inline void *sluice_http_record(struct MHD_Connection *connection) {

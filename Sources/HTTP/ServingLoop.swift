@@ -1,0 +1,135 @@
+import CMicroHTTPD
+import Glibc
+import Synchronization
+
+/// A socket that was accepted and is not yet the library's.
+struct AcceptedSocket: Sendable {
+  var descriptor: Int32 = -1
+  var address = sockaddr_storage()
+  var size: socklen_t = 0
+  /// What `ServerCore.left` wants to know.
+  var client = ClientAddress()
+}
+
+/// One daemon of the library and the thread that runs it.
+///
+/// The thread is not the library's own: after a round of exactly 128 events (`MAX_EVENTS` in daemon.c of 0.9.75) that
+/// one waits, if need be for ever, for one more before it serves them. `MHD_run` never waits.
+@safe final class ServingLoop: Sendable {
+  private enum State: UInt8, AtomicRepresentable {
+    /// Looks for work before it sleeps.
+    case awake
+    /// The same, and there is some.
+    case called
+    /// Only the wakeup or a socket ends its wait.
+    case asleep
+  }
+
+  private struct Inbox: Sendable {
+    var accepted: [AcceptedSocket] = []
+    var isOver = false
+  }
+
+  let core: ServerCore
+  // The thread alone runs and stops it; `MHD_resume_connection`, the one other call, locks.
+  private nonisolated(unsafe) let daemon: OpaquePointer
+  // Nobody uses it again; the daemon points into it.
+  private nonisolated(unsafe) let library: LibrarySettings
+  private let state = Atomic(State.awake)
+  private let wakeup: Wakeup
+  private let inbox = Mutex(Inbox())
+  private let thread = Mutex<JoinableThread?>(nil)
+  // Only the thread touches it: what it hands to the library at this moment.
+  private nonisolated(unsafe) var adopted: AcceptedSocket?
+
+  /// Starts to serve what `take` brings.
+  init(_ configuration: HTTPServer.Configuration, core: ServerCore) throws(HTTPServerError) {
+    self.core = core
+    wakeup = try Wakeup()
+    unsafe library = try LibrarySettings(configuration)
+    unsafe daemon = try unsafe library.start()
+    unsafe library.callBack(Unmanaged.passUnretained(self).toOpaque())
+    do throws(HTTPServerError) {
+      try thread.withLock { thread throws(HTTPServerError) in
+        thread = try JoinableThread(name: "\(configuration.name)-serve") { self.serve() }
+      }
+    } catch {
+      unsafe MHD_stop_daemon(daemon)
+      throw error
+    }
+  }
+
+  /// Serves a connection.
+  func take(_ socket: AcceptedSocket) {
+    inbox.withLock { $0.accepted.append(socket) }
+    wake()
+  }
+
+  /// Lets the library go on with a suspended connection; by the one thread that took it back.
+  func resume(_ connection: OpaquePointer) {
+    // Counted, because the library touches the daemon once more after the connection has gone on.
+    core.resuming.add(1, ordering: .sequentiallyConsistent)
+    unsafe MHD_resume_connection(connection)
+    wake()
+    core.resuming.subtract(1, ordering: .sequentiallyConsistent)
+    core.signalIfStopping()
+  }
+
+  /// Lets the thread end, and with it every connection. Nothing may be taken any more, and none be suspended.
+  func end() {
+    inbox.withLock { $0.isOver = true }
+    wake()
+  }
+
+  /// Waits for what `end` began.
+  func join() { thread.withLock { $0.take() }?.join() }
+
+  /// The library has the socket that it was just given.
+  func opened(_ descriptor: Int32) -> ConnectionRecord {
+    let client = unsafe adopted?.client ?? ClientAddress()
+    unsafe adopted = nil
+    return core.opened(descriptor, of: client, on: self)
+  }
+
+  /// After there is something to do. Of many calls only the one that finds the thread asleep costs a system call, so
+  /// answers that are given in a group wake it once.
+  private func wake() {
+    if state.exchange(.called, ordering: .sequentiallyConsistent) == .asleep { wakeup.signal() }
+  }
+
+  private func serve() {
+    let events = unsafe sluice_http_events(daemon)
+    var isOver = false
+    while !isOver {
+      let patience = unsafe sluice_http_patience(daemon)
+      if patience != 0, fallAsleep(), sluice_http_wait(events, wakeup.descriptor, patience) { wakeup.clear() }
+      // Before looking for work: whoever brings some later finds the state changed, and changes it again.
+      state.store(.awake, ordering: .sequentiallyConsistent)
+      isOver = adopt()
+      unsafe MHD_run(daemon)
+    }
+    unsafe MHD_stop_daemon(daemon)
+  }
+
+  /// False when there was a call since the thread was last awake.
+  private func fallAsleep() -> Bool {
+    state.compareExchange(expected: .awake, desired: .asleep, ordering: .sequentiallyConsistent).exchanged
+  }
+
+  /// Gives what was accepted to the library; whether the end has come.
+  private func adopt() -> Bool {
+    let new = inbox.withLock { inbox in
+      defer { inbox.accepted = [] }
+      return inbox
+    }
+    for var socket in new.accepted {
+      unsafe adopted = socket
+      if unsafe !sluice_http_adopt(daemon, socket.descriptor, &socket.address, socket.size), unsafe adopted != nil {
+        // The library has closed it, and there was no record whose end could be told.
+        core.left(socket.client)
+      }
+      unsafe adopted = nil
+    }
+    return new.isOver
+  }
+}
