@@ -42,12 +42,15 @@ enum DevCommand: Command {
     let link = try whole.link(topics: [settings.string(.kafkaTopic), settings.string(.kafkaDeadLetterTopic)])
     let sink = whole.part("sink", settings: settings, link: link)
     let ingest = whole.part("ingest", settings: settings, link: link)
-    // The threads of a part are its own, so the whole has to know when one of them fails.
-    let parts = [sink, ingest]
-    whole.supervisor.onStop("everything") { [whole] in stop(whole, sources: [ingest], sink: sink, link, servers) }
+    let bridge = whole.part("bridge", settings: settings, link: link)
+    whole.supervisor.onStop("everything") { [whole] in
+      stop(whole, sources: [ingest, bridge], sink: sink, link, servers)
+    }
     try SinkCommand.start(in: sink)
+    try BridgeCommand.start(in: bridge)
     try IngestCommand.start(in: ingest)
-    for part in parts {
+    // The threads of a part are its own, so the whole has to know when one of them fails.
+    for part in [sink, bridge, ingest] {
       whole.supervisor.start("part") {
         _ = part.supervisor.waitForStop(timeout: nil)
         if let failure = part.supervisor.failure { throw CommandError.failed("\(failure.thread): \(failure.reason)") }

@@ -19,7 +19,8 @@ enum Sluice {
   private static func run(_ arguments: [String]) throws(CommandError) -> Int32 {
     guard let name = arguments.first else { throw .usage(overview) }
     if name == "--help" || name == "-h" || name == "help" {
-      print(overview)
+      // For the README, which has the table of settings between two marks.
+      print(arguments.dropFirst() == ["--markdown"] ? Settings.markdownTable() : overview)
       return 0
     }
     guard let role = Role(rawValue: name), let command = commands[role] else {

@@ -1,0 +1,29 @@
+# What people type; the work is in scripts/.
+
+.PHONY: build test demo bench lint fmt clean install-dependencies
+
+build: install-dependencies
+	swift build -c release --product sluice
+
+test:
+	scripts/test
+
+# DEMO_SECONDS=30 make demo: ends by itself.
+demo: build
+	.venv/bin/python scripts/demo.py
+
+# make bench ARGS=--help
+bench: build
+	Benchmarks/run $(ARGS)
+
+lint:
+	swift format lint --strict --recursive Sources Tests Package.swift
+
+fmt:
+	swift format --in-place --recursive Sources Tests Package.swift
+
+clean:
+	rm -rf .build .venv .cache
+
+install-dependencies:
+	scripts/install-dependencies
