@@ -184,7 +184,8 @@ final class RunningSink {
         kafka: kafka, topic: fixture.topic, group: "g-\(fixture.topic)", schema: fixture.schema,
         bounds: TimeBounds(futureTolerance: 300_000, retention: 90 * 86_400_000), batchReadings: batchReadings,
         batchDelay: .milliseconds(5)),
-      pool: pool, recoveryPool: pool, deadLetters: try DeadLetterProducer(link, topic: "\(fixture.topic).dlq"), log: log, health: health,
+      pool: pool, recoveryPool: pool, deadLetters: try DeadLetterProducer(link, topic: "\(fixture.topic).dlq"),
+      log: log, health: health,
       metrics: metrics)
     try service.start(under: supervisor) {
       link.close(timeout: .seconds(5))
