@@ -14,7 +14,8 @@ package final class Consumer: Sendable {
 
   let handle: ClientHandle
   private let context: ConsumerContext
-  private let isClosing = Atomic(false)
+  /// Held while a poll is woken, which does not block.
+  private let isClosing = Mutex(false)
 
   /// Makes a member of a group, which joins when it has subscribed and is polled.
   /// - Parameter configuration: `partition.assignment.strategy` chooses between the eager protocol and the cooperative.
@@ -103,10 +104,15 @@ package final class Consumer: Sendable {
   package func wake() {
     guard handle.enter() else { return }
     defer { handle.leave() }
-    handle.useByOwner { client in
-      guard let queue = unsafe rd_kafka_queue_get_consumer(client) else { return }
-      unsafe rd_kafka_queue_yield(queue)
-      unsafe rd_kafka_queue_destroy(queue)
+    isClosing.withLock { isClosing in
+      // `rd_kafka_consumer_close` waits on that queue too: woken, it returns before the group is left, and
+      // `rd_kafka_destroy` then waits for that for ever.
+      guard !isClosing else { return }
+      handle.useByOwner { client in
+        guard let queue = unsafe rd_kafka_queue_get_consumer(client) else { return }
+        unsafe rd_kafka_queue_yield(queue)
+        unsafe rd_kafka_queue_destroy(queue)
+      }
     }
   }
 
@@ -115,7 +121,11 @@ package final class Consumer: Sendable {
   ///
   /// On the polling thread, not inside the rebalance handler.
   package func close() {
-    guard !isClosing.exchange(true, ordering: .acquiringAndReleasing) else { return }
+    let isFirst = isClosing.withLock { isClosing in
+      defer { isClosing = true }
+      return !isClosing
+    }
+    guard isFirst else { return }
     _ = handle.useByOwner { unsafe rd_kafka_consumer_close($0) }
     // The handler often owns the consumer.
     context.handler = nil
