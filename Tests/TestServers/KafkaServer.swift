@@ -37,13 +37,24 @@ package final class KafkaServer: Sendable {
   /// Kills a node (SIGKILL), or all.
   package func kill(node: Int? = nil) throws { try run("stop", "--kill", node: node) }
   /// Freezes a node (SIGSTOP), or all: its port stays open, and nothing answers.
-  package func pause(node: Int? = nil) throws { try run("pause", node: node) }
+  package func pause(node: Int? = nil) throws {
+    try run("pause", node: node)
+    for number in try node.map({ [$0] }) ?? nodes() {
+      let pid = try String(contentsOfFile: "\(folder)/node-\(number)/pid", encoding: .utf8)
+      try TestServers.waitUntilStopped(pid.trimmingCharacters(in: .whitespacesAndNewlines))
+    }
+  }
   /// Ends a freeze.
   package func resume(node: Int? = nil) throws { try run("resume", node: node) }
   /// Starts what was killed or stopped, with its data.
   package func restart(node: Int? = nil) throws { try run("start", node: node) }
   /// Ends it for good and removes its data.
   package func stop() throws { try run("wipe") }
+
+  private func nodes() throws -> [Int] {
+    try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix("node-") }
+      .compactMap { Int($0.dropFirst(5)) }
+  }
 
   private func run(_ words: String..., node: Int? = nil) throws {
     let result = try TestServers.run(

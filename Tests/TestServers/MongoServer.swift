@@ -51,7 +51,12 @@ package final class MongoServer: Sendable {
   /// Kills it (SIGKILL).
   package func kill() { process.withLock { $0.kill() } }
   /// Freezes it (SIGSTOP): its port stays open, and nothing answers.
-  package func pause() { process.withLock { $0.signal(SIGSTOP) } }
+  package func pause() {
+    process.withLock { child in
+      child.signal(SIGSTOP)
+      try? TestServers.waitUntilStopped("\(child.pid)")
+    }
+  }
   /// Ends a freeze.
   package func resume() { process.withLock { $0.signal(SIGCONT) } }
   /// Ends it cleanly; its data stay.

@@ -69,6 +69,20 @@ package enum TestServers {
     }
   }
 
+  /// Waits until SIGSTOP has reached all threads of a process: until then one of them may still answer.
+  package static func waitUntilStopped(_ pid: String) throws {
+    try eventually("process \(pid) is stopped") {
+      let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")
+      return tasks.allSatisfy { task in
+        // proc(5): the state comes behind the command's name in parentheses.
+        guard let stat = try? String(contentsOfFile: "/proc/\(pid)/task/\(task)/stat", encoding: .utf8),
+          let end = stat.lastIndex(of: ")")
+        else { return true }
+        return stat[end...].dropFirst(2).first == "T"
+      }
+    }
+  }
+
   /// Runs a program to its end.
   /// - Returns: its exit code and what it printed.
   @discardableResult
