@@ -93,7 +93,9 @@ let package = Package(
     tests("MongoDB", ["MongoDB", "TestServers"]),
     tests("MQTT", ["MQTT", "TestServers"]),
     tests("Publishing", ["Publishing", "Readings", "Kafka", "Operations", "TestServers"]),
-    tests("Ingest", ["Ingest", "Publishing", "Readings", "HTTP", "HTTPClient", "Kafka", "Operations", "Compression", "TestServers"]),
+    tests(
+      "Ingest",
+      ["Ingest", "Publishing", "Readings", "HTTP", "HTTPClient", "Kafka", "Operations", "Compression", "TestServers"]),
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
     tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
     tests(

@@ -14,7 +14,6 @@ package final class Consumer: Sendable {
 
   let handle: ClientHandle
   private let context: ConsumerContext
-  /// Held while a poll is woken, which does not block.
   private let isClosing = Mutex(false)
 
   /// Makes a member of a group, which joins when it has subscribed and is polled.
@@ -100,19 +99,19 @@ package final class Consumer: Sendable {
       })
   }
 
-  /// Makes the poll that waits, or else the next one, return at once. From any thread.
+  /// Makes the poll that waits, or else the next one, return at once; nothing once the consumer is being closed. From any
+  /// thread.
   package func wake() {
     guard handle.enter() else { return }
     defer { handle.leave() }
-    isClosing.withLock { isClosing in
-      // `rd_kafka_consumer_close` waits on that queue too: woken, it returns before the group is left, and
-      // `rd_kafka_destroy` then waits for that for ever.
-      guard !isClosing else { return }
-      handle.useByOwner { client in
-        guard let queue = unsafe rd_kafka_queue_get_consumer(client) else { return }
-        unsafe rd_kafka_queue_yield(queue)
-        unsafe rd_kafka_queue_destroy(queue)
+    handle.useByOwner { client in
+      guard let queue = unsafe rd_kafka_queue_get_consumer(client) else { return }
+      // Closing waits on that queue too, and gives up when it is woken (rd_kafka_consumer_close), without having left the
+      // group: librdkafka 2.0.2 then spins for ever.
+      isClosing.withLock { isClosing in
+        if !isClosing { unsafe rd_kafka_queue_yield(queue) }
       }
+      unsafe rd_kafka_queue_destroy(queue)
     }
   }
 
@@ -121,11 +120,11 @@ package final class Consumer: Sendable {
   ///
   /// On the polling thread, not inside the rebalance handler.
   package func close() {
-    let isFirst = isClosing.withLock { isClosing in
+    let wasClosing = isClosing.withLock { isClosing in
       defer { isClosing = true }
-      return !isClosing
+      return isClosing
     }
-    guard isFirst else { return }
+    if wasClosing { return }
     _ = handle.useByOwner { unsafe rd_kafka_consumer_close($0) }
     // The handler often owns the consumer.
     context.handler = nil

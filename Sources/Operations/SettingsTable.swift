@@ -90,8 +90,8 @@ extension Setting {
     "SLUICE_BATCH_READINGS", .integer(1...100_000), .byRole([.dev: "1000"], otherwise: "5000"), roles: sinks,
     "Readings that are written to MongoDB at once, at most.")
   package static let batchDelay = Setting(
-    "SLUICE_BATCH_DELAY", .duration(.zero ... .seconds(60)), .text("100ms"), roles: sinks,
-    "How long a reading waits for a batch to fill, at most.")
+    "SLUICE_BATCH_DELAY", .duration(.zero ... .seconds(60)), .text("5ms"), roles: sinks,
+    "How long a reading waits for others to be written with it, while nothing else is being written.")
 
   // MARK: MQTT
 

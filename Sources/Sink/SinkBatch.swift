@@ -1,4 +1,5 @@
 import Kafka
+import Operations
 import Readings
 
 /// What was read from the topic and is to be written together.
@@ -29,6 +30,8 @@ final class SinkBatch: @unchecked Sendable {
   private(set) var rejects: [Reject] = []
   /// The offset behind the last message, by partition.
   private(set) var next: [Int32: Int64] = [:]
+  /// When its first message came.
+  private var started: Duration = .zero
   /// Bytes of the messages held.
   private(set) var byteCount = 0
 
@@ -36,6 +39,8 @@ final class SinkBatch: @unchecked Sendable {
 
   var messageCount: Int { origins.count + rejects.count }
   var isEmpty: Bool { origins.isEmpty && rejects.isEmpty }
+  /// How long its first message has waited.
+  var age: Duration { isEmpty ? .zero : Clock.monotonic() - started }
 
   /// The readings' indices with those of one device and sensor behind one another, which time-series collections store
   /// best, and otherwise in their order.
@@ -56,6 +61,7 @@ final class SinkBatch: @unchecked Sendable {
   /// Adds a message, decoded.
   /// - Parameter offset: by which it is to be known.
   func append(_ message: ConsumedMessage, at offset: Int64, with decoder: MessageDecoder, now: Int64) {
+    if isEmpty { started = Clock.monotonic() }
     let partition = message.partition
     next[partition] = offset + 1
     byteCount += message.withValue { $0?.count ?? 0 } + 128

@@ -165,23 +165,27 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     supervisor.onStop("consumer") { consumer.wake() }
   }
 
-  /// Reads until there is something to hand over, or some time has passed.
+  /// Reads a message, or waits for one; hands the batch over when it is full, or when the writer is idle and the batch has
+  /// waited long enough for more.
   private func poll(_ consumer: Consumer) {
     let isIdle = writerIsIdle.load(ordering: .acquiring)
-    switch consumer.poll(
-      timeout: batch.isEmpty ? .milliseconds(500) : isIdle ? configuration.batchDelay : .milliseconds(100))
-    {
+    let timeout: Duration =
+      batch.isEmpty ? .milliseconds(500) : isIdle ? max(configuration.batchDelay - batch.age, .zero) : .milliseconds(100)
+    switch consumer.poll(timeout: timeout) {
     case .message(let message):
       consumerState.ok()
-      metrics.consumed.increment()
-      batch.append(
-        message, at: message.offset + configuration.offsetBase, with: decoder, now: Clock.nowMilliseconds())
-      if isFull { handOver(consumer) }
+      take(message)
+      if isFull || isIdle && batch.age >= configuration.batchDelay { handOver(consumer) }
     case .failed(let error):
       consumerState.failing("\(error)")
     case nil:
       if !batch.isEmpty && writerIsIdle.load(ordering: .acquiring) { handOver(consumer) }
     }
+  }
+
+  private func take(_ message: ConsumedMessage) {
+    metrics.consumed.increment()
+    batch.append(message, at: message.offset + configuration.offsetBase, with: decoder, now: Clock.nowMilliseconds())
   }
 
   private var isFull: Bool {
@@ -201,10 +205,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       if queue.put(.batch(full), timeout: .milliseconds(200)) { break }
       // Nothing comes from paused partitions, but what was on its way may: it belongs to the next batch.
       switch consumer.poll(timeout: .zero) {
-      case .message(let message):
-        metrics.consumed.increment()
-        batch.append(
-          message, at: message.offset + configuration.offsetBase, with: decoder, now: Clock.nowMilliseconds())
+      case .message(let message): take(message)
       case .failed(let error): consumerState.failing("\(error)")
       case nil: break
       }

@@ -96,7 +96,8 @@ func refusal(
     let settings = try load(
       .dev, ["--kafka-config", "a=1;b=2", "--http-listen", "[::1]:0", "--batch-delay=1500ms"]
     ).settings
-    #expect(settings.int(.kafkaPartitions) == 4)
+    #expect(settings.int(.kafkaPartitions) == 16)
+    #expect(try load(.setup, []).settings.int(.kafkaPartitions) == 4)
     #expect(settings.bytes(.httpBodyLimit) == 8 << 20)
     #expect(settings.duration(.retention) == .seconds(90 * 86_400))
     #expect(settings.milliseconds(.batchDelay) == 1_500)

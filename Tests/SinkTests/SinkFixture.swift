@@ -170,10 +170,9 @@ final class RunningSink {
   let service: SinkService
 
   init(_ fixture: SinkFixture, batchReadings: Int) throws {
-    let log = Log(component: "sink", level: .debug)
+    let log = Log(component: "sink", level: .error)
     supervisor = Supervisor(log: log)
-    var kafka = KafkaConfiguration(brokers: fixture.brokers)
-    kafka.set("debug", "cgrp,protocol")
+    let kafka = KafkaConfiguration(brokers: fixture.brokers)
     let link = try KafkaLink(
       KafkaLink.Configuration(
         kafka: kafka, topics: ["\(fixture.topic).dlq"], deliveryTimeout: .seconds(10), queueMessages: 100_000,
@@ -185,7 +184,8 @@ final class RunningSink {
         kafka: kafka, topic: fixture.topic, group: "g-\(fixture.topic)", schema: fixture.schema,
         bounds: TimeBounds(futureTolerance: 300_000, retention: 90 * 86_400_000), batchReadings: batchReadings,
         batchDelay: .milliseconds(5)),
-      pool: pool, recoveryPool: pool, deadLetters: try DeadLetterProducer(link, topic: "\(fixture.topic).dlq"), log: log, health: health,
+      pool: pool, recoveryPool: pool, deadLetters: try DeadLetterProducer(link, topic: "\(fixture.topic).dlq"),
+      log: log, health: health,
       metrics: metrics)
     try service.start(under: supervisor) {
       link.close(timeout: .seconds(5))
