@@ -170,7 +170,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private func poll(_ consumer: Consumer) {
     let isIdle = writerIsIdle.load(ordering: .acquiring)
     let timeout: Duration =
-      batch.isEmpty ? .milliseconds(500) : isIdle ? max(configuration.batchDelay - batch.age, .zero) : .milliseconds(100)
+      batch.isEmpty
+      ? .milliseconds(500) : isIdle ? max(configuration.batchDelay - batch.age, .zero) : .milliseconds(100)
     switch consumer.poll(timeout: timeout) {
     case .message(let message):
       consumerState.ok()
