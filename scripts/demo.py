@@ -167,9 +167,12 @@ log       {self.log}
         print(f"\r{line}" if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True)
 
     def count(self, accepted: int) -> tuple[int, int, int]:
-        """Waits until as many readings are in the database as were accepted, and counts there."""
+        """Waits until as many readings are in the database as were accepted, and counts there.
+
+        There may be more for a while: after an insert of unknown outcome a late copy is found and removed.
+        """
         deadline = time.monotonic() + CATCH_UP_SECONDS
-        while self.readings.count_documents({}) < accepted and time.monotonic() < deadline:
+        while self.readings.count_documents({}) != accepted and time.monotonic() < deadline:
             time.sleep(0.2)
         self.show()
         stored = self.readings.count_documents({})

@@ -84,9 +84,10 @@ extension Setting {
     "How far ahead of this machine's clock a reading may be.")
   package static let deduplicationWindow = Setting(
     "SLUICE_DEDUPLICATION_WINDOW", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("24h"),
-    roles: databaseClients, "How long a sender's id or Idempotency-Key is remembered.")
+    roles: databaseClients, "How long a sender's id is remembered.")
   package static let batchReadings = Setting(
-    "SLUICE_BATCH_READINGS", .integer(1...100_000), .text("5000"), roles: sinks,
+    // The embedded database is slow: a batch must not take it longer than it may take to answer.
+    "SLUICE_BATCH_READINGS", .integer(1...100_000), .byRole([.dev: "1000"], otherwise: "5000"), roles: sinks,
     "Readings that are written to MongoDB at once, at most.")
   package static let batchDelay = Setting(
     "SLUICE_BATCH_DELAY", .duration(.zero ... .seconds(60)), .text("5ms"), roles: sinks,

@@ -150,21 +150,4 @@ import Testing
       try eventually("the thread has let go") { released == nil }
     }
   }
-
-  /// The library waits for the end of the membership on the queue that is woken.
-  @Test(.timeLimit(.minutes(1))) func aCloseIsNotCutShortByAWake() throws {
-    try withMockCluster { cluster, name in
-      let member = try Member(configuration(cluster.bootstrapServers), topic: name)
-      try eventually("it has the partition") { member.owned.count == 1 }
-      let consumer = try #require(member.consumer.withLock { $0 })
-      // Longer than it takes to get to the end of the close.
-      try cluster.setRoundTripTime(.milliseconds(300), broker: 1)
-      let closed = Atomic(false)
-      let waker = Worker { while !closed.load(ordering: .acquiring) { consumer.wake() } }
-      member.leave()
-      closed.store(true, ordering: .releasing)
-      waker.join()
-      #expect(member.calls == ["assigned 1", "revoked 1"])
-    }
-  }
 }
