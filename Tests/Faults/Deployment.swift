@@ -86,10 +86,10 @@ final class Deployment {
     roles[target] = try ChildProcess(arguments[target]!, environment: environment, output: "\(folder)/\(target).log")
   }
 
-  /// Waits until every role says that it can do its work.
-  func waitUntilReady() throws {
+  /// Waits until every role, or those of a kind, say that they can do their work.
+  func waitUntilReady(_ kind: Target.Kind? = nil) throws {
     let client = try HTTPClient()
-    for (target, port) in managementPorts {
+    for (target, port) in managementPorts where kind == nil || target.kind == kind {
       try eventually(timeout: .seconds(120), "\(target) is ready: \(log("\(target)").suffix(2_000))") {
         guard roles[target]?.isRunning == true else { throw TestServerError("\(target) ended: \(log("\(target)"))") }
         return (try? client.send("GET", "http://127.0.0.1:\(port)/readyz", timeout: .seconds(5)))?.status == 200

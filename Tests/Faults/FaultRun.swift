@@ -19,6 +19,8 @@ struct FaultRun {
     var duration: Duration = .seconds(900)
     /// Whether only the faults of the form for a minute are done, whatever was accepted by then.
     var isShort = false
+    /// The only kind of process that faults are done to; nil: all.
+    var only: Target.Kind?
     /// How long it may take afterwards until everything is stored once.
     var patience: Duration = .seconds(400)
     var breakage: String?
@@ -50,7 +52,7 @@ struct FaultRun {
     var count = 0
     let end = load.start + plan.duration
     try eventually("readings are accepted") { load.accepted > 0 }
-    for fault in faults {
+    for fault in faults where plan.only == nil || fault.actions.allSatisfy({ $0.target.kind == plan.only }) {
       if !plan.isShort && (ContinuousClock.now >= end || load.accepted >= plan.readings) { break }
       let start = (ContinuousClock.now - load.start) / .seconds(1)
       say("\(Self.text(ContinuousClock.now - load.start)) s  \(fault) for \(fault.duration) ms")
@@ -63,7 +65,12 @@ struct FaultRun {
       }
       usleep(UInt32(fault.duration) * 1_000)
       for action in fault.actions { try deployment.heal(action) }
-      if publishersAreFrozen { load.resumePublishers() }
+      if publishersAreFrozen {
+        // Mosquitto forgets shared subscriptions when it ends: what is published before the bridges have subscribed again
+        // is acknowledged and thrown away.
+        try deployment.waitUntilReady(.bridge)
+        load.resumePublishers()
+      }
       timeline.add("\(fault)", from: start, to: (ContinuousClock.now - load.start) / .seconds(1))
       usleep(UInt32(fault.pause) * 1_000)
       count += 1

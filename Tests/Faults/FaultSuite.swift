@@ -15,6 +15,7 @@ enum FaultSuite {
     CommandFlag("--rate", "N", "Readings per second that are sent (1800)."),
     CommandFlag("--minutes", "N", "When the faults end, whatever was accepted (15)."),
     CommandFlag("--short", nil, "Only the few faults of the form for a minute, whatever was accepted by then."),
+    CommandFlag("--only", "KIND", "Faults of this kind of process alone: ingest, bridge, sink, kafka, mongodb, mosquitto."),
     CommandFlag("--patience", "S", "How long it may take after the last fault until all is as it should be (400)."),
     CommandFlag("--sluice", "FILE", "The executable; the one beside this unless given."),
     CommandFlag(
@@ -48,6 +49,7 @@ enum FaultSuite {
     plan.readings = try arguments.int("--readings", in: 1 ... .max) ?? plan.readings
     plan.rate = try arguments.number("--rate", in: 1...1_000_000) ?? plan.rate
     plan.duration = .seconds(60 * (try arguments.number("--minutes", in: 0.1...1_000) ?? 15))
+    plan.only = try arguments.word("--only", as: Target.Kind.self)
     plan.isShort = arguments.has("--short")
     plan.patience = .seconds(try arguments.int("--patience", in: 1...10_000) ?? 400)
     plan.breakage = arguments.string("--break")

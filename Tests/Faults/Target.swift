@@ -1,6 +1,6 @@
 /// A process that faults are done to.
 struct Target: Hashable, Sendable, CustomStringConvertible {
-  enum Kind: String, Sendable {
+  enum Kind: String, CaseIterable, Sendable {
     case ingest, bridge, sink, kafka, mongodb, mosquitto
   }
 
