@@ -104,7 +104,7 @@ let package = Package(
         "Simulation", "Readings", "Timestamps", "JSON", "HTTP", "HTTPClient", "MQTT", "Compression", "Operations",
         "TestServers",
       ]),
-    tests("EndToEnd", ["HTTPClient", "Kafka", "MongoDB", "MQTT", "Operations", "TestServers"]),
+    tests("EndToEnd", ["Compression", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Operations", "TestServers"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

@@ -35,6 +35,8 @@ package struct Reading: Equatable, Sendable {
   package var unit: ByteRange = .none
   /// When it was measured: milliseconds since 1970.
   package var ts: Int64
+  /// Whether the sender said when, rather than the time of arrival being taken.
+  package var isTimed = false
   package var location: Location?
   /// The sender's own identity for this reading; absent when empty.
   package var id: ByteRange = .none
