@@ -7,13 +7,6 @@ import TestServers
 
 /// The processes of one deployment: roles of the executable that was just built, on servers of the tests.
 final class Roles {
-  /// The executable, beside the tests' own bundle.
-  static let executable: String = {
-    let bundle = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    let here = CommandLine.arguments.first { $0.contains(".xctest") }.map { URL(fileURLWithPath: $0) } ?? bundle
-    return here.deletingLastPathComponent().appendingPathComponent("sluice").path
-  }()
-
   let folder = TestServers.temporaryFolder("roles")
   let topic = "t-\(UUID().uuidString.prefix(8))"
   let database = "d-\(UUID().uuidString.prefix(8))"
@@ -43,7 +36,7 @@ final class Roles {
     let management = TestServers.freePort()
     let name = "\(role)-\(processes.count)"
     let process = try ChildProcess(
-      [Self.executable, role, "--management-listen", "127.0.0.1:\(management)"] + flags, environment: environment,
+      [TestServers.sluice, role, "--management-listen", "127.0.0.1:\(management)"] + flags, environment: environment,
       output: "\(folder)/\(name).log")
     processes.append(process)
     let client = try HTTPClient()
@@ -60,7 +53,7 @@ final class Roles {
   /// Runs a command to its end.
   func run(_ words: [String], timeout: Duration = .seconds(120)) throws -> (code: Int32, output: String) {
     let file = "\(folder)/\(UUID().uuidString)"
-    let process = try ChildProcess([Self.executable] + words, environment: environment, output: file)
+    let process = try ChildProcess([TestServers.sluice] + words, environment: environment, output: file)
     guard let code = process.wait(timeout: timeout) else {
       process.kill()
       throw TestServerError("sluice \(words[0]) did not end in \(timeout)")
