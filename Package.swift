@@ -108,7 +108,7 @@ let package = Package(
       name: "FaultSuite", dependencies: ["TestServers", "Simulation", "HTTPClient", "MongoDB", "Operations"],
       path: "Tests/Faults", exclude: ["RESULTS.md"], swiftSettings: strict),
     tests("FaultSuite", ["FaultSuite", "TestServers", "Operations"]),
-    tests("EndToEnd", ["HTTPClient", "Kafka", "MongoDB", "MQTT", "Operations", "TestServers"]),
+    tests("EndToEnd", ["Compression", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Operations", "TestServers"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

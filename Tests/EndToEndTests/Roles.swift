@@ -61,6 +61,31 @@ final class Roles {
     return (code, (try? String(contentsOfFile: file, encoding: .utf8)) ?? "")
   }
 
+  /// Waits until the sinks are done with that many messages, which is all that the topic has.
+  func awaitCommitted(_ count: Int) throws {
+    var configuration = KafkaConfiguration(brokers: environment["SLUICE_KAFKA_BROKERS"] ?? "")
+    configuration.set("group.id", environment["SLUICE_KAFKA_GROUP"] ?? "")
+    let admin = try Admin(KafkaConfiguration(brokers: environment["SLUICE_KAFKA_BROKERS"] ?? ""))
+    defer { admin.close() }
+    let partitions = try admin.partitionCount(of: topic, timeout: .seconds(30)) ?? 0
+    let reader = try Consumer(configuration)
+    defer { reader.close() }
+    let all = (0..<Int32(partitions)).map { TopicPartition(topic: topic, partition: $0) }
+    var committed = 0
+    try eventually(timeout: .seconds(120), "\(count) messages are committed") {
+      committed = Int(try reader.committed(all, timeout: .seconds(30)).values.reduce(0, +))
+      return committed >= count
+    }
+    guard committed == count else { throw TestServerError("\(committed) messages are committed instead of \(count)") }
+  }
+
+  /// The value of a metric without labels; nil when the role does not say.
+  func metric(_ name: String, at management: UInt16) throws -> Int? {
+    let answer = try HTTPClient().send("GET", "http://127.0.0.1:\(management)/metrics", timeout: .seconds(5))
+    let line = answer.text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+    return line.flatMap { $0.split(separator: " ").last }.flatMap { Int($0) }
+  }
+
   /// How often each reading is in the database, by device and the sequence number in its tag.
   func stored() throws -> [String: Int] {
     let pool = try MongoPool(uri: mongo, applicationName: "tests", maximumSize: 1, timeout: .seconds(60))
