@@ -90,6 +90,9 @@ struct LedgerModel: Hashable {
   let batch: Int64
   let ownerLimit: Int
   var mistake: Mistake?
+  /// Whether former claims are examined. If not, they stay open, nobody says that they are settled, and surplus copies in
+  /// them do not count: they would be found.
+  var examines = true
   var partitions: [Partition]
   var owners: [Owner]
   /// Sent by someone who no longer waits for it; carried out late or never. In one order per set.
@@ -161,9 +164,17 @@ struct LedgerModel: Hashable {
       guard partition.entry.next == messages else {
         return "next of \(number) is \(String(describing: partition.entry.next)) at the end"
       }
-      if partition.copies.map(\.offset) != Array(0..<messages) { return "stored at the end: \(partition.copies)" }
+      let lasting = partition.copies.filter { examines || !isSurplus($0, in: partition) }
+      if lasting.map(\.offset) != Array(0..<messages) { return "stored at the end: \(partition.copies)" }
     }
     return nil
+  }
+
+  private func isSurplus(_ copy: Copy, in partition: Partition) -> Bool {
+    let isFormer = partition.entry.claims.contains {
+      $0.epoch < partition.entry.epoch && $0.from <= copy.offset && copy.offset < $0.to
+    }
+    return isFormer && partition.copies.contains { $0.offset == copy.offset && $0.epoch > copy.epoch }
   }
 
   private func changed(_ body: (inout LedgerModel) -> Void) -> LedgerModel {
@@ -254,7 +265,10 @@ struct LedgerModel: Hashable {
   private mutating func reclaim(_ index: Int) {
     let left = partitions.indices.map { isCurrent(index, $0) }
     if !left.contains(true) { return end(index) }
-    if left != owners[index].shares.map(\.isAssigned) { return owners[index] = Owner(left) }
+    if left != owners[index].shares.map(\.isAssigned) {
+      owners[index] = Owner(left)
+      return
+    }
     for number in left.indices where left[number] && owners[index].shares[number].machine.phase == .lost {
       owners[index].shares[number].machine.reclaim()
     }
@@ -321,12 +335,12 @@ struct LedgerModel: Hashable {
     }
     // Claims are examined also when the states of the devices could not be written, and so nothing is completed.
     let examinations = partitions.indices.flatMap { number -> [LedgerModel] in
-      guard let claim = shares[number].machine.former.first,
+      guard examines, let claim = shares[number].machine.former.first,
         shares[number].machine.isPast(claim) || mistake == .closesUnrecorded
       else { return [] }
       return startExamination(index, number, claim)
     }
-    let isLocal = partitions.indices.allSatisfy { shares[$0].machine.former.isEmpty }
+    let isLocal = !examines || partitions.indices.allSatisfy { shares[$0].machine.former.isEmpty }
     return (examinations + (changes.isEmpty ? [] : sending(index, changes)), isLocal)
   }
 
@@ -367,7 +381,8 @@ struct LedgerModel: Hashable {
       return (
         [
           changed {
-            $0.owners[index].examination = surplus.isEmpty ? nil : Examination(partition: number, stage: .delete(surplus))
+            $0.owners[index].examination =
+              surplus.isEmpty ? nil : Examination(partition: number, stage: .delete(surplus))
             if surplus.isEmpty {
               $0.owners[index].waiting = Request([.close(number, claim, epoch: machine.epoch)])
             }
@@ -565,7 +580,7 @@ struct LedgerModel: Hashable {
     let settled = numbers.compactMap { number in
       owners[index].shares[number].machine.refused().map { Statement.settle(number, $0) }
     }
-    if !settled.isEmpty { owners[index].waiting = Request(settled) }
+    if examines, !settled.isEmpty { owners[index].waiting = Request(settled) }
   }
 
   private mutating func unknown(_ index: Int, _ request: Request) {
