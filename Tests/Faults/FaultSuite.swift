@@ -33,8 +33,7 @@ enum FaultSuite {
       exit(2)
     }
     do {
-      let isClean = try FaultRun(plan).run()
-      exit(isClean ? 0 : 1)
+      exit(try FaultRun(plan).run() ? 0 : 1)
     } catch {
       say("faults: \(error)")
       exit(3)
