@@ -64,6 +64,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let metrics: SinkMetrics
   private let log: Log
   private let databaseState: StateLog
+  private let deadLetterState: StateLog
   private let consumerState: StateLog
   private let observer: ClientLog
   private let generation = Generation()
@@ -90,6 +91,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       pool: pool, recoveryPool: recoveryPool, database: configuration.schema.database, topic: configuration.topic)
     ids = SenderIDs(pool: pool, database: configuration.schema.database)
     databaseState = StateLog("mongodb", log: log, health: health.component("mongodb"))
+    deadLetterState = StateLog("dead letters", log: log, health: health.component("dead_letters"))
+    deadLetterState.ok()
     consumerState = StateLog("consumer", log: log)
     observer = ClientLog(log.component("kafka"))
     decoder = MessageDecoder(bounds: configuration.bounds, unknownMembers: self.metrics.unknownMembers)
@@ -110,6 +113,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       "reconnect.backoff.max.ms": "1000",
     ]
     for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
+    let sessionTimeout =
+      kafka.value("session.timeout.ms").flatMap { Int($0) }.map { Duration.milliseconds($0) } ?? Self.sessionTimeout
     let consumer = try Consumer(kafka, group: configuration.group, handler: self, observer: observer)
     try consumer.subscribe([configuration.topic])
     self.consumer.withLock { $0 = consumer }
@@ -120,13 +125,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       switch configuration.schema.layout {
       case .timeseries:
         LedgeredInserter(
-          readings: store, ledger: ledger, ids: ids, claimLifetime: Self.sessionTimeout, metrics: metrics, log: log)
+          readings: store, ledger: ledger, ids: ids, claimLifetime: sessionTimeout, metrics: metrics, log: log)
       case .documents: KeyedInserter(readings: store, ids: ids, metrics: metrics)
       }
     let writer = Writer(
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
       metrics: metrics,
-      state: databaseState, log: log,
+      state: databaseState, deadLetterState: deadLetterState, log: log,
       commit: { [log, metrics] stored, wait in
         let offsets = stored.mapValues { $0 - offsetBase }
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })
