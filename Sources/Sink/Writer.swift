@@ -34,6 +34,9 @@ final class Writer: @unchecked Sendable {
   private var lastFlush = Clock.monotonic()
   /// Whether the database refused what a flush writes: as long as it does, it does not work, whatever else it does.
   private var isFlushFailing = false
+  /// Set when the database fails while the process stops: each further try might take as long as the timeout, and what is
+  /// not committed is read again.
+  private var hasGivenUp = false
 
   init(
     store: ReadingStore, inserter: any Inserter, deadLetters: DeadLetterProducer, generation: Generation,
@@ -82,6 +85,7 @@ final class Writer: @unchecked Sendable {
 
   /// Asks the database how it is while there is nothing to write, so that readiness is true also then.
   private func checkDatabase() {
+    guard !supervisor.isStopping else { return }
     do throws(MongoError) {
       if let problem = try store.check() { state.failing(problem) } else if !isFlushFailing { state.ok() }
     } catch {
@@ -90,7 +94,7 @@ final class Writer: @unchecked Sendable {
   }
 
   private func write(_ batch: SinkBatch) {
-    guard batch.generation == generation.current else { return }
+    guard batch.generation == generation.current, !hasGivenUp else { return }
     let start = Clock.monotonic()
     if uncommittedGeneration != batch.generation {
       uncommitted = [:]
@@ -125,7 +129,10 @@ final class Writer: @unchecked Sendable {
         if !isFlushFailing { state.ok() }
         return progress.refused
       } catch {
-        if let pause = note(error, &backoff), supervisor.waitForStop(timeout: pause) { return nil }
+        if let pause = note(error, &backoff), supervisor.waitForStop(timeout: pause) {
+          hasGivenUp = true
+          return nil
+        }
         if case .lost = error, batch.generation == generation.current { inserter.reclaim() }
       }
     }
@@ -150,7 +157,7 @@ final class Writer: @unchecked Sendable {
 
   /// Looks for late copies, while the partitions are this sink's.
   private func examine() {
-    guard uncommittedGeneration == generation.current else { return }
+    guard !supervisor.isStopping, uncommittedGeneration == generation.current else { return }
     do throws(InsertFailure) {
       try inserter.examine()
     } catch {
@@ -215,7 +222,9 @@ final class Writer: @unchecked Sendable {
   /// device's latest value would be missing for ever.
   private func flush(wait: Bool) {
     lastFlush = Clock.monotonic()
+    guard !hasGivenUp else { return }
     isFlushFailing = true
+    defer { hasGivenUp = isFlushFailing && supervisor.isStopping }
     if !devices.isEmpty {
       do throws(MongoError) {
         for error in try store.update(devices).prefix(1) {

@@ -77,10 +77,10 @@ struct FailureMessagesTests {
     #expect(more.contains { $0.value == Array("among others".utf8) && $0.header("dlq-truncated") == nil })
 
     // A topic that takes no dead letters: the sink says so, once, and goes on when it does.
-    try kafka.configure("\(roles.topic).dlq", "min.insync.replicas=2")
+    try kafka.configure("\(roles.topic).dlq", "message.timestamp.before.max.ms=0")
     try writer.write([.reading(302), TopicMessage("d", "later"), .reading(303)])
     try sink.waitUntilFailing("does not take dead letters")
-    try kafka.configure("\(roles.topic).dlq", "min.insync.replicas=1")
+    try kafka.configure("\(roles.topic).dlq", "message.timestamp.before.max.ms=9223372036854775807")
     try roles.expectStored(0..<304)
     try sink.waitUntilReady()
     _ = try TopicReader(kafka.bootstrapServers, "\(roles.topic).dlq").read(poison.count + 3)
@@ -122,8 +122,7 @@ struct FailureMessagesTests {
     // Several that go as one: none of them is too large, but what they are sent in.
     let several = "[\((0..<20).map { #"{"device":"d","sensor":"s","value":\#($0)}"# }.joined(separator: ","))]"
     let answer = try post(several)
-    print("several: \(answer.status) \(answer.text)")
-    #expect([202, 207, 413, 503].contains(answer.status))
+    #expect([202, 207, 413, 503].contains(answer.status), "\(answer.status) \(answer.text)")
     #expect(ingest.lines("Z error ") == 0, "\(ingest.log)")
     #expect(ingest.terminate() == 0)
   }

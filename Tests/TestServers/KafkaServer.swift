@@ -73,8 +73,12 @@ package final class KafkaServer: Sendable {
 
   /// Changes settings of a topic, such as `max.message.bytes=1000`.
   package func configure(_ topic: String, _ settings: String) throws {
-    _ = try tool(
-      "configs", "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", settings)
+    let result = try TestServers.run([
+      "java", "-Xmx256m", "-cp", "\(TestServers.serversFolder)/kafka/libs/*", "kafka.admin.ConfigCommand",
+      "--bootstrap-server", bootstrapServers, "--alter", "--entity-type", "topics", "--entity-name", topic,
+      "--add-config", settings,
+    ])
+    guard result.code == 0 else { throw TestServerError("\(topic): \(settings): \(result.output)") }
   }
 
   private func tool(_ words: String...) throws -> String {
