@@ -108,8 +108,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     let settings = [
       "session.timeout.ms": "\(Self.sessionTimeout.components.seconds * 1_000)", "heartbeat.interval.ms": "2000",
       "partition.assignment.strategy": "range,roundrobin",
-      // Bounds what librdkafka fetches ahead, per consumer.
-      "queued.max.messages.kbytes": "16384", "fetch.wait.max.ms": "100", "reconnect.backoff.ms": "100",
+      // Bounds what librdkafka fetches ahead, per consumer. It does not count headers: so few messages are enough to wait
+      // with the next fetch, which brings a mebibyte of each partition.
+      "queued.max.messages.kbytes": "16384", "queued.min.messages": "50", "fetch.wait.max.ms": "100",
+      "reconnect.backoff.ms": "100",
       "reconnect.backoff.max.ms": "1000",
     ]
     for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
