@@ -153,7 +153,7 @@ extension Roles {
   /// Starts a fleet that sends until it is stopped.
   func startFleet(_ flags: [String], accepted: String) throws -> ChildProcess {
     try ChildProcess(
-      [Self.executable, "simulate", "--accepted-file", accepted, "--quiet"] + flags, environment: environment,
+      [TestServers.sluice, "simulate", "--accepted-file", accepted, "--quiet"] + flags, environment: environment,
       output: "\(folder)/fleet.log")
   }
 
