@@ -43,8 +43,8 @@ extension Setting {
     roles: [.setup, .dev, .check],
     "Partitions of a topic when it is created; no more sinks than that can work at once.")
   package static let kafkaReplication = Setting(
-    "SLUICE_KAFKA_REPLICATION", .integer(1...100), .text("1"), roles: [.setup, .dev, .check],
-    "Copies of each partition when a topic is created; 3 survives the loss of a broker.")
+    "SLUICE_KAFKA_REPLICATION", .integer(0...100), .text("0"), roles: [.setup, .dev, .check],
+    "Copies of each partition when a topic is created; 3 survives the loss of a broker; 0: one per broker, at most 3.")
   package static let kafkaDeliveryTimeout = Setting(
     "SLUICE_KAFKA_DELIVERY_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("10s"),
     roles: producers, "How long Kafka may take to acknowledge a message before its sender is told to repeat it.")

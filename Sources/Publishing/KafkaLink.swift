@@ -64,6 +64,8 @@ package final class KafkaLink: Sendable {
       // Room beyond the bound that this class keeps: it looks at the queue once for a whole request.
       "queue.buffering.max.messages": "\(configuration.queueMessages + 100_000)",
       "queue.buffering.max.kbytes": "\(max(configuration.queueBytes / 1_024, 1))",
+      // The brokers say what is too large: a dead letter is as large as what they took before.
+      "message.max.bytes": "\(min(max(configuration.queueBytes, 1_000_000), 1_000_000_000))",
       "message.timeout.ms": "\(configuration.deliveryTimeout.milliseconds)",
       "linger.ms": "\(configuration.linger.milliseconds)",
       // A broker that hangs is given up before the message is, so that another can be tried.
