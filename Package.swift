@@ -62,6 +62,9 @@ let package = Package(
     // What the pipelines share: readings and dead letters into Kafka
     module("Publishing", ["Readings", "Timestamps", "Kafka", "Operations"]),
 
+    // What was put aside: looking at it, and putting it back
+    module("DeadLetters", ["Readings", "Dialects", "JSON", "Timestamps", "Kafka", "Publishing", "Operations"]),
+
     // Pipelines
     module("Ingest", ["Readings", "Dialects", "JSON", "Compression", "HTTP", "Kafka", "Publishing", "Operations"]),
     module("Bridge", ["Readings", "Dialects", "JSON", "MQTT", "Kafka", "Publishing", "Operations"]),
@@ -74,8 +77,8 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "Ingest", "Bridge",
-        "Sink", "Simulation",
+        "Readings", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "DeadLetters",
+        "Ingest", "Bridge", "Sink", "Simulation",
       ],
       swiftSettings: strict),
 
@@ -93,6 +96,7 @@ let package = Package(
     tests("MongoDB", ["MongoDB", "TestServers"]),
     tests("MQTT", ["MQTT", "TestServers"]),
     tests("Publishing", ["Publishing", "Readings", "Kafka", "Operations", "TestServers"]),
+    tests("DeadLetters", ["DeadLetters", "Publishing", "Readings", "JSON", "Kafka", "Operations", "TestServers"]),
     tests(
       "Ingest",
       ["Ingest", "Publishing", "Readings", "HTTP", "HTTPClient", "Kafka", "Operations", "Compression", "TestServers"]),

@@ -77,6 +77,16 @@ extension KafkaError.Code {
   /// Too few replicas are in step for `acks=all`.
   package static let notEnoughReplicas = Self(RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS)
 
+  /// A reader that wants to know has come to the end of a partition.
+  package static let partitionEnd = Self(RD_KAFKA_RESP_ERR__PARTITION_EOF)
+
+  /// What a producer hears when another has taken over its transactional id: the library's own code, and the brokers'
+  /// before and after Kafka 2.7.
+  static let fenced: Set<Self> = Set(
+    [
+      RD_KAFKA_RESP_ERR__FENCED, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+    ].map { Self($0) })
+
   /// Conditions that pass without anyone doing anything about the request: librdkafka flags only its transactional
   /// errors, so the rest are listed here, from the Kafka protocol's table of retriable errors.
   static let passing: Set<Self> = Set(

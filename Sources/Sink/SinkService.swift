@@ -121,6 +121,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
     let sessionTimeout =
       kafka.value("session.timeout.ms").flatMap { Int($0) }.map { Duration.milliseconds($0) } ?? Self.sessionTimeout
+    // A redrive puts messages and the note that it did so on Kafka as one: what of it does not count must not be stored.
+    kafka.set("isolation.level", "read_committed")
     let consumer = try Consumer(kafka, group: configuration.group, handler: self, observer: observer)
     try consumer.subscribe([configuration.topic])
     self.consumer.withLock { $0 = consumer }
