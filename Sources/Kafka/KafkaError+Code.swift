@@ -74,6 +74,12 @@ extension KafkaError.Code {
   package static let groupAuthorizationFailed = Self(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
   /// A broker is not the leader of the partition (any longer).
   package static let notLeader = Self(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
+  /// A broker did not get an answer in time, from its replicas for example; the request may be carried out all the same.
+  package static let requestTimedOut = Self(RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT)
+  /// A message of an idempotent producer does not follow on the last that the broker knows of.
+  package static let outOfOrderSequence = Self(RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER)
+  /// The broker does not know an idempotent producer (any longer).
+  package static let unknownProducerID = Self(RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID)
   /// Too few replicas are in step for `acks=all`.
   package static let notEnoughReplicas = Self(RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS)
 
