@@ -58,6 +58,11 @@ package final class ReadingBatch: @unchecked Sendable {
   @inline(__always)
   package func append(_ reading: Reading) { readings.append(reading) }
 
+  /// Gives the readings from one on another time.
+  package func setTime(_ ts: Int64, from first: Int) {
+    for index in first..<readings.count { readings[index].ts = ts }
+  }
+
   /// A state to return to.
   package struct Mark {
     fileprivate let readings: Int
