@@ -45,7 +45,7 @@ let package = Package(
     // Model
     module("Timestamps"),
     module("Readings", ["JSON", "Timestamps"]),
-    module("Dialects", ["Readings", "JSON"]),
+    module("Dialects", ["Readings", "Timestamps", "JSON"]),
 
     // Operations
     module("Operations", ["Timestamps"]),

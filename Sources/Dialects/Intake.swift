@@ -210,6 +210,15 @@ final class Intake {
     return batch.keep(bytes)
   }
 
+  /// Keeps a text that was checked before.
+  func keep(_ bytes: [UInt8]) -> ByteRange { bytes.withUnsafeBytes { batch.keep($0) } }
+
+  func keepUnit(_ bytes: [UInt8]) throws(Rejection) -> ByteRange {
+    var copy = ByteBuffer(capacity: bytes.count)
+    bytes.withUnsafeBytes { copy.append($0) }
+    return try keepUnit(copy.bytes)
+  }
+
   func keepUnit(_ unit: StaticString) -> ByteRange {
     batch.keep(UnsafeRawBufferPointer(start: unit.utf8Start, count: unit.utf8CodeUnitCount))
   }
@@ -254,9 +263,53 @@ final class Intake {
     reading.tagCount += 1
   }
 
+  func keepTag(
+    _ value: UnsafeRawBufferPointer, named name: StaticString, of reading: inout Reading
+  ) throws(Rejection) {
+    try keepTag(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value, of: &reading)
+  }
+
+  func keepTag(
+    _ name: [UInt8], _ value: UnsafeRawBufferPointer, of reading: inout Reading
+  ) throws(Rejection) {
+    var copy = ByteBuffer(capacity: name.count)
+    name.withUnsafeBytes { copy.append($0) }
+    try keepTag(copy.bytes, value, of: &reading)
+  }
+
   private func checkNew(_ name: UnsafeRawBufferPointer, _ reading: Reading) throws(Rejection) {
     for tag in batch.tags(of: reading) where batch[tag.name].elementsEqual(name) {
       throw .item(ReadingError(.repeated, field: "tags", "has a name twice"))
+    }
+  }
+}
+
+extension Intake {
+  static let notJSON = "the body is not JSON: "
+
+  /// Parses a body behind which `JSONParser.padding` bytes more are readable.
+  func parse(padded body: UnsafeRawBufferPointer, _ decode: (JSONValue) throws(BodyError) -> Void) throws(BodyError) {
+    let body = body.withoutByteOrderMark()
+    do {
+      try context.parser.parse(padded: body, decode)
+    } catch {
+      switch error {
+      case .malformed(let error): throw .malformed("\(Self.notJSON)\(error)")
+      case .refused(let error): throw error
+      }
+    }
+  }
+
+  /// Parses the payload of a message.
+  func parse(copying payload: UnsafeRawBufferPointer, _ decode: (JSONValue) throws(BodyError) -> Void) throws(BodyError)
+  {
+    do {
+      try context.parser.parse(copying: payload.withoutByteOrderMark(), decode)
+    } catch {
+      switch error {
+      case .malformed(let error): throw .malformed("the payload is not JSON: \(error)")
+      case .refused(let error): throw error
+      }
     }
   }
 }
