@@ -3,7 +3,7 @@ package import Readings
 
 /// InfluxDB's line protocol: `measurement,tag=value field=1,other=2i 1700000000000000000`, one point per line.
 ///
-/// An item is a line, taken whole or not at all; its index is that of the line in the body, from 0, every line counted.
+/// An item is a line, taken whole or not at all; its index is that of its first line in the body, from 0, every line counted.
 /// Each field is a reading: its sensor is `measurement.field`, its device the tag that the mapping names; the other tags
 /// stay tags. Characters that names here do not know become `_`.
 ///
@@ -12,7 +12,12 @@ package import Readings
 package enum LineProtocol {
   /// What a time stamp counts. The names are those of both versions of the API.
   package enum Precision: String, Sendable {
-    case nanoseconds = "ns", microseconds = "us", milliseconds = "ms", seconds = "s", minutes = "m", hours = "h"
+    case nanoseconds = "ns"
+    case microseconds = "us"
+    case milliseconds = "ms"
+    case seconds = "s"
+    case minutes = "m"
+    case hours = "h"
 
     /// Reads the query's `precision`; without one it is nanoseconds.
     package init?(_ name: String?) {
