@@ -257,7 +257,7 @@ struct BoxMeasurements {
     } else {
       reading.sensor = try intake.keepName(sensor, "sensor")
     }
-    if let time { reading.ts = time }
+    if let time { reading.setTime(time) }
     if let location { reading.location = location }
     try intake.append(reading)
   }

@@ -124,7 +124,7 @@ package enum CSVFormat {
       case .sensor: reading.sensor = try intake.keepName(text, "sensor")
       case .value: value = try self.value(text, "value", rows, intake)
       case .unit: reading.unit = try intake.keepUnit(text)
-      case .time(let precision): reading.ts = try time(text, precision)
+      case .time(let precision): reading.setTime(try time(text, precision))
       case .longitude: place.longitude = try number(text, "lon", rows)
       case .latitude: place.latitude = try number(text, "lat", rows)
       case .height: place.height = try number(text, "height", rows)

@@ -326,6 +326,14 @@ func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
   }
 }
 
+extension Reading {
+  /// Gives it the time that its sender says.
+  mutating func setTime(_ ts: Int64) {
+    self.ts = ts
+    isTimed = true
+  }
+}
+
 extension UnsafeRawBufferPointer {
   /// A part that is itself counted from 0.
   @inline(__always)

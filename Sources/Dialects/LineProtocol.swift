@@ -147,7 +147,7 @@ package enum LineProtocol {
         reading.sensor = try intake.keepNameSoFar("sensor")
         try intake.appendUntimed(reading)
       } while take(UInt8(ascii: ","))
-      try intake.setTime(try time(), from: first)
+      if let ts = try time() { try intake.setTime(ts, from: first) }
       endLine()
     }
 
@@ -266,15 +266,15 @@ package enum LineProtocol {
 
     // MARK: Time
 
-    /// The time stamp behind the fields, to the end of the line.
-    private mutating func time() throws(Rejection) -> Int64 {
+    /// The time stamp behind the fields, if there is one, to the end of the line.
+    private mutating func time() throws(Rejection) -> Int64? {
       skipSpaces()
       let start = index
       while !isLineEnd, bytes[index] != UInt8(ascii: " ") { index += 1 }
       let word = bytes.part(start..<index)
       skipSpaces()
       guard isLineEnd else { throw .malformed("ts", "bad timestamp: something follows it") }
-      if word.isEmpty { return intake.now }
+      if word.isEmpty { return nil }
       guard let count = DecimalText.integer(word), let time = precision.milliseconds(count) else {
         throw .invalid("ts", "bad timestamp: must be a whole number of \(precision.rawValue) within 64 bits")
       }

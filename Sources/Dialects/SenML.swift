@@ -120,7 +120,10 @@ package enum SenML {
   ) throws(Rejection) {
     guard fields.isObject else { throw .shape("", "a record must be a JSON object") }
     var reading = intake.reading()
-    reading.ts = try time(base.time + (try number(fields.time, "t") ?? 0), intake.now)
+    let seconds = try number(fields.time, "t")
+    reading.ts = try time(base.time + (seconds ?? 0), intake.now)
+    // What is relative to now is another time when the pack is sent again.
+    reading.isTimed = base.time + (seconds ?? 0) >= relativeLimit
     let unit = try text(fields.unit, "u") ?? base.unit
     try name(fields, base, unit, device, &reading, intake)
     let sum = try number(fields.sum, "s")

@@ -79,7 +79,7 @@ package enum SensorThings {
     }
     guard let result = observation["result"] else { throw .missing("result") }
     reading.value = try intake.value(result, "result")
-    if let time = observation["phenomenonTime"], time.kind != .null { reading.ts = try self.time(time) }
+    if let time = observation["phenomenonTime"], time.kind != .null { reading.setTime(try self.time(time)) }
     reading.location = location(observation["FeatureOfInterest"]?["feature"])
     try intake.append(reading)
   }

@@ -39,7 +39,7 @@ package enum Tasmota {
     _ root: JSONValue, _ device: UnsafeRawBufferPointer, isSensor: Bool, _ intake: Intake
   ) throws(BodyError) {
     var common = intake.reading()
-    if let time = root["Time"]?.string, let time = try? Timestamp.parse(time) { common.ts = time }
+    if let time = root["Time"]?.string, let time = try? Timestamp.parse(time) { common.setTime(time) }
     let isFahrenheit = root["TempUnit"]?.string?.equals("F") == true
     let isMillimetres = root["PressureUnit"]?.string?.equals("mmHg") == true
     let unit = { (name: UnsafeRawBufferPointer) in self.unit(name, isFahrenheit, isMillimetres) }

@@ -62,7 +62,7 @@ package enum TheThingsNetwork {
     // What holds for all readings of the uplink: without it none of them can be taken.
     let failure = failure { () throws(Rejection) in
       common.device = try intake.keepName(device, "device_id")
-      if let time = (uplink["received_at"] ?? root["received_at"]).flatMap(time) { common.ts = time }
+      if let time = (uplink["received_at"] ?? root["received_at"]).flatMap(time) { common.setTime(time) }
       common.location = location(uplink["locations"])
       if let application = ids["application_ids"]?["application_id"]?.string {
         try intake.keepTag(application, named: "application_id", of: &common)

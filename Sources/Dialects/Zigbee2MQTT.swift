@@ -33,7 +33,7 @@ package enum Zigbee2MQTT {
       try intake.parse(copying: payload) { (root) throws(BodyError) in
         guard root.kind == .object else { throw .malformed("must be a JSON object") }
         var common = intake.reading()
-        if let time = root["last_seen"].flatMap(time) { common.ts = time }
+        if let time = root["last_seen"].flatMap(time) { common.setTime(time) }
         var name: ByteRange?
         try intake.item(0) { () throws(Rejection) in name = try intake.keepName(device, "topic") }
         guard let name else { return }

@@ -18,6 +18,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private let framing: SluiceFormat.Framing
   private var body: [UInt8] = []
   private let inflater: Inflater?
+  private let key: IdempotencyKey?
   private let traceparent: [UInt8]?
   /// Bytes of the memory budget that this request holds: for its body, then for what is said about its errors.
   private var reserved: Int
@@ -35,10 +36,11 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   init(
     _ route: ReadingsRoute, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
-    traceparent: [UInt8]?
+    key: IdempotencyKey?, traceparent: [UInt8]?
   ) {
     self.route = route
     self.framing = framing
+    self.key = key
     self.traceparent = traceparent
     reserved = length
     switch encoding {
@@ -107,6 +109,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       route.refused.increment(by: errors.count)
       return Answers.outcome(produced: 0, errors: errors, undelivered: [])
     }
+    key?.identify(workspace.batch, refused: errors, buffer: &workspace.buffer)
     // Kafka may have gone while the body came in.
     if let reason = route.publisher.unavailability { return refuse(Answers.unavailable(reason)) }
     guard route.publisher.hasRoom(for: produced) else { return refuse(Answers.queueFull) }
