@@ -30,13 +30,14 @@ package enum SensorCommunity {
         let device = try device(sensor, root)
         let prefix = pin.flatMap { $0.isEmpty ? nil : Array(("\(kinds[$0] ?? "pin\($0)")_").utf8) } ?? []
         let location = location(values)
+        let version = root["software_version"]?.string
         var index = 0
         for value in values.elements {
           try intake.item(index) { () throws(Rejection) in
             var reading = intake.reading()
             reading.device = try intake.keepName(device, "device")
             reading.location = location
-            if let version = root["software_version"]?.string {
+            if let version {
               try intake.keepTag(version, named: "software_version", of: &reading)
             }
             try decode(value, prefix, &reading, intake)

@@ -55,7 +55,7 @@ package enum Tasmota {
     common.device = name
     for member in root.members {
       var reading = common
-      if let id = member.value["Id"]?.string {
+      if let id = member.value["Id"]?.string, id.count <= ReadingRules.tagValueLimit {
         // Which of several sensors of a kind it is: their numbers change when one is added.
         try intake.item(0) { () throws(Rejection) in try intake.keepTag(id, named: "id", of: &reading) }
       }

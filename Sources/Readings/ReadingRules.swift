@@ -10,7 +10,7 @@ package enum ReadingRules {
   package static let tagNameLimit = 64
   package static let tagValueLimit = 256
 
-  package static let identifierReason =
+  static let identifierReason =
     "must be 1 to 128 characters of A-Z a-z 0-9 . _ : / - and begin with a letter or digit"
 
   /// Whether a device or sensor may have that name: 1 to 128 of `A-Z a-z 0-9 . _ : / -`, first a letter or digit.

@@ -6,7 +6,7 @@ import Testing
   private func pack(_ body: String, device: String? = nil, limit: Int = 100, bounds: TimeBounds = wideBounds)
     -> [String]
   {
-    outcome(body, limit: limit, bounds: bounds) { body, context, batch, errors in
+    outcome(body, limit: limit, bounds: bounds, hasRelativeTimes: true) { body, context, batch, errors in
       try SenML.decode(
         padded: body, device: device, now: arrival, context: context, into: batch, errors: &errors)
     }

@@ -13,7 +13,7 @@ let wideBounds = TimeBounds(futureTolerance: 300_000, retention: 30 * 365 * 86_4
 ///
 /// The batch holds a reading before, which has to stay as it is.
 func outcome(
-  _ body: [UInt8], limit: Int = 100, bounds: TimeBounds = wideBounds,
+  _ body: [UInt8], limit: Int = 100, bounds: TimeBounds = wideBounds, hasRelativeTimes: Bool = false,
   _ decode: (
     UnsafeRawBufferPointer, DecodingContext, ReadingBatch, inout [ItemError]
   ) throws -> Void
@@ -38,6 +38,8 @@ func outcome(
     return ["\(error)"]
   }
   var lines = batch.readings.dropFirst().map { reading in
+    // Whether a repeat is known by its time depends on whose time it is.
+    #expect(reading.isTimed == (reading.ts != arrival) || hasRelativeTimes && !reading.isTimed)
     var out = ByteBuffer()
     ReadingEncoder.encode(reading, of: batch, into: &out)
     let json = String(decoding: out.bytes, as: UTF8.self)
@@ -56,10 +58,10 @@ extension String {
 }
 
 func outcome(
-  _ body: String, limit: Int = 100, bounds: TimeBounds = wideBounds,
+  _ body: String, limit: Int = 100, bounds: TimeBounds = wideBounds, hasRelativeTimes: Bool = false,
   _ decode: (UnsafeRawBufferPointer, DecodingContext, ReadingBatch, inout [ItemError]) throws -> Void
 ) -> [String] {
-  outcome(Array(body.utf8), limit: limit, bounds: bounds, decode)
+  outcome(Array(body.utf8), limit: limit, bounds: bounds, hasRelativeTimes: hasRelativeTimes, decode)
 }
 
 /// A canonical reading.
