@@ -45,7 +45,7 @@ let package = Package(
     // Model
     module("Timestamps"),
     module("Readings", ["JSON", "Timestamps"]),
-    module("Dialects", ["Readings", "JSON"]),
+    module("Dialects", ["Readings", "Timestamps", "JSON"]),
 
     // Operations
     module("Operations", ["Timestamps"]),
@@ -87,7 +87,10 @@ let package = Package(
     tests("JSON", ["JSON"]),
     tests("Timestamps", ["Timestamps"]),
     tests("Readings", ["Readings", "JSON"]),
-    tests("Dialects", ["Dialects", "Readings"]),
+    .target(
+      name: "DialectExercise", dependencies: ["Dialects", "Readings", "JSON"], path: "Tests/DialectExercise",
+      swiftSettings: strict),
+    tests("Dialects", ["Dialects", "DialectExercise", "Readings", "JSON"]),
     tests("Operations", ["Operations"]),
     tests("Compression", ["Compression"]),
     tests("HTTP", ["HTTP", "TestServers"]),
@@ -117,3 +120,10 @@ let package = Package(
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
 )
+
+// Only for scripts/fuzz: its main function comes from libFuzzer, which other builds do not link.
+if Context.environment["SLUICE_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "Fuzz", dependencies: ["DialectExercise"], path: "Tests/Fuzz", exclude: ["Corpus"], swiftSettings: strict))
+}
