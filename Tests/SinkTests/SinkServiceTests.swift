@@ -231,6 +231,24 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try fixture.expectStored(0..<4_000)
   }
 
+  /// A sink whose database hangs pauses its partitions; those it gets back after a rebalance must not stay so.
+  @Test func aRebalanceWhileTheDatabaseHangsLeavesNothingPaused() throws {
+    let server = try durable()
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)
+    let first = try fixture.startSink(batchReadings: 50)
+    try fixture.produce(SinkFixture.readings(0..<2_000))
+    try eventually("some of it is written") { first.metric("sluice_sink_written_total") ?? 0 > 0 }
+    server.pause()
+    try eventually("it says that the database is away") { !first.health.isReady }
+    let second = try fixture.startSink(batchReadings: 50)
+    try eventually(timeout: .seconds(60), "the second has partitions") {
+      second.metric("sluice_sink_consumed_total") ?? 0 > 0
+    }
+    server.resume()
+    try fixture.produce(SinkFixture.readings(2_000..<4_000))
+    try fixture.expectStored(0..<4_000)
+  }
+
   @Test func aDatabaseThatIsAwayAtTheStartIsWaitedFor() throws {
     let server = try durable()
     let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)
