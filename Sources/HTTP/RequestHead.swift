@@ -83,6 +83,16 @@ package struct RequestHead: ~Copyable {
     }
   }
 
+  /// The same without making a text of it.
+  package var clientAddress: ClientAddress {
+    switch source {
+    case .fields(_, _, let peer): return ClientAddress(peer) ?? ClientAddress()
+    case .connection(let connection):
+      guard let address = unsafe sluice_http_peer(connection) else { return ClientAddress() }
+      return unsafe ClientAddress(address)
+    }
+  }
+
   private var headers: [(String, String)] {
     if case .fields(let headers, _, _) = source { return headers }
     return []

@@ -15,6 +15,7 @@ import Synchronization
 /// thread before the first reading is produced, and then only by the last report, which follows all others.
 final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable {
   private let route: ReadingsRoute
+  private let grant: Grant
   private let framing: SluiceFormat.Framing
   private var body: [UInt8] = []
   private let inflater: Inflater?
@@ -34,10 +35,11 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private static let errorSize = 512
 
   init(
-    _ route: ReadingsRoute, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
+    _ route: ReadingsRoute, grant: Grant, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
     traceparent: [UInt8]?
   ) {
     self.route = route
+    self.grant = grant
     self.framing = framing
     self.traceparent = traceparent
     reserved = length
@@ -98,8 +100,14 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {
     let now = route.now()
-    if let refusal = decode(now, workspace) { return refuse(Answers.refused(refusal)) }
+    if let refusal = decode(now, workspace) {
+      // Looking at what is none costs as much as at a reading.
+      return refuse(grant.take(readings: 1)?.response ?? Answers.refused(refusal))
+    }
     body = []
+    let items = workspace.batch.count + errors.count
+    if let refusal = grant.take(readings: items) { return refuse(refusal.response) }
+    grant.filter(workspace.batch, errors: &errors)
     produced = workspace.batch.count
     // A small body can have an answer many times its size, and a client may be slow to read it.
     guard reserve(min(errors.count * Self.errorSize, route.limits.memory)) else { return refuse(Answers.busy) }
@@ -108,8 +116,14 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       return Answers.outcome(produced: 0, errors: errors, undelivered: [])
     }
     // Kafka may have gone while the body came in.
-    if let reason = route.publisher.unavailability { return refuse(Answers.unavailable(reason)) }
-    guard route.publisher.hasRoom(for: produced) else { return refuse(Answers.queueFull) }
+    if let reason = route.publisher.unavailability {
+      grant.give(readings: items)
+      return refuse(Answers.unavailable(reason))
+    }
+    guard route.publisher.hasRoom(for: produced) else {
+      grant.give(readings: items)
+      return refuse(Answers.queueFull)
+    }
     self.exchange = exchange
     remaining.store(produced, ordering: .relaxed)
     // Before producing: the first report may come before the last reading is handed over.

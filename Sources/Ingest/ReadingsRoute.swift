@@ -8,15 +8,18 @@ final class ReadingsRoute: Sendable {
   let limits: IngestLimits
   let memory: MemoryBudget
   let workspaces: Workspaces
+  let authenticator: Authenticator
   let now: @Sendable () -> Int64
   /// Counts items that are no readings.
   let refused: Counter
   private let tooLarge: Response
 
   init(
-    publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, now: @escaping @Sendable () -> Int64
+    publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, authenticator: Authenticator,
+    now: @escaping @Sendable () -> Int64
   ) {
     self.publisher = publisher
+    self.authenticator = authenticator
     self.limits = limits
     self.now = now
     let memory = MemoryBudget(limit: limits.memory)
@@ -30,6 +33,11 @@ final class ReadingsRoute: Sendable {
   }
 
   func begin(_ head: borrowing RequestHead) -> Disposition {
+    let grant: Grant
+    switch authenticator.authenticate(head, dialect: "sluice") {
+    case .success(let given): grant = given
+    case .failure(let refusal): return .respond(refusal.response)
+    }
     // JSON when the client does not say, as many small ones do not.
     var framing: SluiceFormat.Framing? = .json
     head.lendHeader("Content-Type") { framing = MediaType.framing($0) }
@@ -46,6 +54,7 @@ final class ReadingsRoute: Sendable {
     var traceparent: [UInt8]?
     head.lendHeader("traceparent") { traceparent = Array($0.prefix(128)) }
     return .receive(
-      ReadingsRequest(self, framing: framing, encoding: encoding, length: length, traceparent: traceparent))
+      ReadingsRequest(
+        self, grant: grant, framing: framing, encoding: encoding, length: length, traceparent: traceparent))
   }
 }

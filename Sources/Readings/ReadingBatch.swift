@@ -58,6 +58,18 @@ package final class ReadingBatch: @unchecked Sendable {
   @inline(__always)
   package func append(_ reading: Reading) { readings.append(reading) }
 
+  /// Takes out the readings at these places, which are in order.
+  package func remove(at indices: [Int]) {
+    var rest = indices[...]
+    var place = 0
+    readings.removeAll { _ in
+      defer { place += 1 }
+      guard rest.first == place else { return false }
+      rest = rest.dropFirst()
+      return true
+    }
+  }
+
   /// A state to return to.
   package struct Mark {
     fileprivate let readings: Int
