@@ -18,7 +18,8 @@ extension Setting {
     retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
-    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, tlsCertificate, tlsKey,
+    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, httpRatePerAddress, httpRatePerAddressBurst,
+    auth, keysFile, tlsCertificate, tlsKey,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
   ]
 
@@ -136,6 +137,19 @@ extension Setting {
   package static let httpMemoryLimit = Setting(
     "SLUICE_HTTP_MEMORY_LIMIT", .bytes(1 << 20...1 << 40), .text("256MiB"), roles: ingests,
     "Bytes of bodies held at once; further requests are told to come later.")
+  package static let httpRatePerAddress = Setting(
+    "SLUICE_HTTP_RATE_PER_ADDRESS", .integer(0...1_000_000_000), .text("0"), roles: ingests,
+    "Readings per second from one address, in the long run; 0: no limit.")
+  package static let httpRatePerAddressBurst = Setting(
+    "SLUICE_HTTP_RATE_PER_ADDRESS_BURST", .integer(0...1_000_000), .text("0"), roles: ingests,
+    "Readings at once from one address, after a silence; 0: those of ten seconds.")
+  package static let auth = Setting(
+    "SLUICE_AUTH", .oneOf(["keys", "off", "off-anywhere"]), .byRole([.dev: "off"], otherwise: "keys"), roles: ingests,
+    "Whether clients need a key: keys, those of SLUICE_KEYS_FILE (the default where that is set); off, on this "
+      + "machine's own addresses only; off-anywhere.")
+  package static let keysFile = Setting(
+    "SLUICE_KEYS_FILE", .path, .text(""), roles: [.ingest, .dev, .check, .keys],
+    "File of the keys, which sluice keys writes; it is reread when it changes.")
   package static let tlsCertificate = Setting(
     "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")

@@ -1,5 +1,6 @@
 import HTTP
 import Kafka
+import Keys
 import MQTT
 import MongoDB
 import Operations
@@ -139,6 +140,26 @@ struct Checks: Sendable {
   }
 
   // MARK: This machine
+
+  func keys() -> [Finding] {
+    do {
+      guard case .keys(let path) = try Access(settings) else {
+        return [.ok(.auth, "off: everybody who can reach \(settings.listenAddress(.httpListen)) may send everything")]
+      }
+      let keys = try KeyFile.read(path).keys
+      let now = Clock.nowMilliseconds()
+      let valid = keys.count { $0.state(at: now) == .valid }
+      if valid == 0 { return [.problem(.keysFile, "\(path): no valid key: sluice keys create makes one")] }
+      let week: Int64 = 7 * 86_400_000
+      let soon = keys.filter { $0.state(at: now) == .valid && $0.state(at: now + week) == .expired }.map(\.name)
+      let ending = soon.isEmpty ? "" : "; these expire within a week: \(soon.joined(separator: ", "))"
+      return [.ok(.keysFile, "\(path): \(Self.count(valid, "valid key")) of \(keys.count)\(ending)")]
+    } catch let error as CommandError {
+      return [.problem(.auth, error.message)]
+    } catch {
+      return [.problem(.keysFile, "\(settings.string(.keysFile)): \(error); correct it")]
+    }
+  }
 
   func files() -> [Finding] {
     let names = [Setting.tlsCertificate, .tlsKey].filter { !settings.string($0).isEmpty }

@@ -16,6 +16,7 @@ enum IngestCommand: Command {
   /// Starts the HTTP API in a process.
   static func start(in service: Service) throws(CommandError) {
     let settings = service.settings
+    let authenticator = try Access(settings).authenticator(in: service)
     let topic = settings.string(.kafkaTopic)
     let link = try service.link(topics: [topic])
     let publisher: ReadingProducer
@@ -39,7 +40,7 @@ enum IngestCommand: Command {
           certificate: settings.string(.tlsCertificate), key: settings.string(.tlsKey))
       }
     } handler: {
-      IngestService(publisher: publisher, limits: limits, metrics: service.metrics)
+      IngestService(publisher: publisher, limits: limits, metrics: service.metrics, authenticator: authenticator)
     }
     service.metrics.gauge("sluice_http_connections", "Open connections.") { Double(server.connectionCount) }
     service.log.info("listening", ["address": .string("\(settings.listenAddress(.httpListen).host):\(server.port)")])
