@@ -14,6 +14,8 @@ final class ConnectionRecord: Sendable {
   let lingers = Atomic(false)
   /// When it expired; 0 before. Only the tending thread uses it.
   nonisolated(unsafe) var expiredAt: Int64 = 0
+  /// What the handler wants to find again at the connection's next request. Only the serving thread uses it.
+  nonisolated(unsafe) var value: AnyObject?
   /// Where the table keeps this.
   let slot: Int
 

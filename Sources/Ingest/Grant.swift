@@ -8,10 +8,16 @@ import Readings
 package struct Grant: Sendable {
   /// nil: nobody needs one.
   package let key: LiveKey?
+  /// The address's; nil: nobody asks for it.
+  let address: Account?
+  /// Whose share of memory and of the queue this takes from: the key's, or without keys the address's.
+  let account: Account
   private let authenticator: Authenticator
 
-  init(_ key: LiveKey?, _ authenticator: Authenticator) {
+  init(_ key: LiveKey?, address: Account?, _ authenticator: Authenticator) {
     self.key = key
+    self.address = address
+    account = key?.account ?? address ?? Account()
     self.authenticator = authenticator
   }
 
@@ -25,10 +31,13 @@ package struct Grant: Sendable {
   ///
   /// - Returns: nil when the rate allows them, or why not, with the answer: 429 with the time to wait, or 413 for more than
   ///   it ever allows at once.
-  package func take(readings count: Int) -> Refusal? { authenticator.take(count, for: key) }
+  package func take(readings count: Int) -> Refusal? { authenticator.take(count, of: self) }
+
+  /// A refusal when not even one reading could be taken.
+  package var exhaustion: Refusal? { authenticator.exhaustion(of: self) }
 
   /// Gives back what was taken for readings that could not be passed on, through no fault of the client's.
-  package func give(readings count: Int) { authenticator.give(count, for: key) }
+  package func give(readings count: Int) { authenticator.give(count, to: self) }
 }
 
 extension Grant {

@@ -1,12 +1,16 @@
 import Dialects
 import HTTP
+import Keys
 import Operations
 
 /// `POST /v1/readings`: which request is taken, and which refused at its head.
 final class ReadingsRoute: Sendable {
   let publisher: any ReadingPublisher
   let limits: IngestLimits
-  let memory: MemoryBudget
+  /// Bytes of bodies.
+  let memory: SharedBudget
+  /// Readings that wait for Kafka.
+  let waiting: SharedBudget
   let workspaces: Workspaces
   let authenticator: Authenticator
   let now: @Sendable () -> Int64
@@ -22,8 +26,9 @@ final class ReadingsRoute: Sendable {
     self.authenticator = authenticator
     self.limits = limits
     self.now = now
-    let memory = MemoryBudget(limit: limits.memory)
+    let memory = SharedBudget(limit: limits.memory)
     self.memory = memory
+    waiting = SharedBudget(limit: limits.waiting)
     refused = metrics.counter("sluice_http_readings_refused_total", "Items of requests that are no readings.")
     metrics.gauge("sluice_http_body_bytes", "Bytes held for request bodies and their errors.") {
       Double(memory.inUse)
@@ -38,6 +43,7 @@ final class ReadingsRoute: Sendable {
     case .success(let given): grant = given
     case .failure(let refusal): return .respond(refusal.response)
     }
+    if let refusal = grant.exhaustion { return .respond(refusal.response) }
     // JSON when the client does not say, as many small ones do not.
     var framing: SluiceFormat.Framing? = .json
     head.lendHeader("Content-Type") { framing = MediaType.framing($0) }
@@ -45,16 +51,22 @@ final class ReadingsRoute: Sendable {
     var encoding: MediaType.Encoding? = .identity
     head.lendHeader("Content-Encoding") { encoding = MediaType.encoding($0) }
     guard let encoding else { return .respond(Answers.unsupportedEncoding) }
+    let key: IdempotencyKey?
+    switch IdempotencyKey.given(head) {
+    case .none: key = nil
+    case .one(let given): key = given
+    case .invalid: return .respond(Answers.invalidKey)
+    }
     guard head.contentLength != nil || head.isChunked else { return .respond(Answers.lengthRequired) }
     let length = Int(head.contentLength ?? 0)
     guard length <= limits.body else { return .respond(tooLarge) }
     if let reason = publisher.unavailability { return .respond(Answers.unavailable(reason)) }
     // What the client announces is what is reserved; a body of unknown size reserves as it grows.
-    guard memory.take(length) else { return .respond(Answers.busy) }
+    guard memory.take(length, for: grant.account.bytes) else { return .respond(Answers.busy) }
     var traceparent: [UInt8]?
     head.lendHeader("traceparent") { traceparent = Array($0.prefix(128)) }
     return .receive(
       ReadingsRequest(
-        self, grant: grant, framing: framing, encoding: encoding, length: length, traceparent: traceparent))
+        self, grant: grant, framing: framing, encoding: encoding, length: length, key: key, traceparent: traceparent))
   }
 }

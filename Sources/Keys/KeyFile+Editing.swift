@@ -14,7 +14,8 @@ extension KeyFile {
     let live = named.filter { keys[$0].revoked == nil }
     if let index = live.count == 1 ? live.first : named.count == 1 ? named.first : nil { return index }
     if named.isEmpty { throw Problem("there is no key with the id or name \(word)") }
-    throw Problem("several keys have the name \(word): say which by its id: \(named.map { keys[$0].id }.joined(separator: ", "))")
+    throw Problem(
+      "several keys have the name \(word): say which by its id: \(named.map { keys[$0].id }.joined(separator: ", "))")
   }
 
   /// Adds a key with a secret of its own.
@@ -57,7 +58,8 @@ extension KeyFile {
     var previous = keys[index].previous.filter { $0.until > now }
     if grace > 0 { previous.append(Key.Previous(hash: keys[index].hash, until: now + grace)) }
     guard previous.count <= Self.previousLimit else {
-      throw Problem("\(Self.previousLimit) earlier secrets of the key \(keys[index].id) are still valid: use --grace 0s")
+      throw Problem(
+        "\(Self.previousLimit) earlier secrets of the key \(keys[index].id) are still valid: use --grace 0s")
     }
     // Without grace the earlier ones are not meant to stay either.
     keys[index].previous = grace > 0 ? previous : []

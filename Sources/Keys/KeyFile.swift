@@ -64,7 +64,8 @@ package struct KeyFile: Sendable, Equatable {
   private static func key(_ value: JSONValue) throws(Problem) -> Key {
     guard value.kind == .object else { throw Problem("it must be an object") }
     var key = Key(
-      id: try string(value["id"], "id"), name: try string(value["name"], "name"), hash: try digest(value["hash"], "hash"),
+      id: try string(value["id"], "id"), name: try string(value["name"], "name"),
+      hash: try digest(value["hash"], "hash"),
       created: try time(value["created"], "created"))
     for member in value.members {
       let value = member.value

@@ -1,17 +1,17 @@
 package import Crypto
-package import Synchronization
+import Synchronization
 
 /// A key as a running process knows it: what the file says of it, and what has become of it here.
 package final class LiveKey: Sendable {
   package let key: Key
   /// Goes on when the file is reread.
-  package let usage: KeyUsage
+  package let account: Account
   package let policy: RatePolicy?
   private let permission: DevicePermission
 
-  init(_ key: Key, _ usage: KeyUsage) {
+  init(_ key: Key, _ account: Account) {
     self.key = key
-    self.usage = usage
+    self.account = account
     policy = key.policy
     permission = DevicePermission(key)
   }
@@ -23,15 +23,6 @@ package final class LiveKey: Sendable {
   package var mayWriteEverything: Bool { permission.isEverything }
 
   package func mayUse(dialect: String) -> Bool { key.dialects.isEmpty || key.dialects.contains(dialect) }
-}
-
-/// How a key was used by this process.
-package final class KeyUsage: Sendable {
-  /// When it was last accepted, in milliseconds since 1970; 0: not yet.
-  package let lastUsed = Atomic<Int64>(0)
-  package let bucket = Mutex(TokenBucket())
-
-  package init() {}
 }
 
 /// The keys of a running process, found by the digest of what a client presents.
@@ -96,7 +87,7 @@ package final class KeyRing: Sendable {
     let known = state.withLock { $0.keys }
     var new = State()
     for key in keys {
-      let live = LiveKey(key, known[key.id]?.usage ?? KeyUsage())
+      let live = LiveKey(key, known[key.id]?.account ?? Account())
       new.keys[key.id] = live
       new.entries[key.hash] = Entry(key: live, until: nil)
       for previous in key.previous where new.entries[previous.hash] == nil {
@@ -110,7 +101,7 @@ package final class KeyRing: Sendable {
   /// When each key was last accepted, in milliseconds since 1970; those that were not are left out.
   package var lastUses: [String: Int64] {
     state.withLock { $0.keys }.compactMapValues {
-      let time = $0.usage.lastUsed.load(ordering: .relaxed)
+      let time = $0.account.lastUsed.load(ordering: .relaxed)
       return time > 0 ? time : nil
     }
   }

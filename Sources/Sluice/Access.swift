@@ -35,11 +35,19 @@ enum Access {
 
   /// What decides in a process; its thread is started.
   func authenticator(in service: Service) throws(CommandError) -> Authenticator {
-    guard case .keys(let file) = self else { return Authenticator(ring: nil, metrics: service.metrics) }
+    let rate = service.settings.int(.httpRatePerAddress)
+    let burst = service.settings.int(.httpRatePerAddressBurst)
+    let policy =
+      rate == 0
+      ? nil
+      : RatePolicy(rate: Double(rate), burst: burst == 0 ? RatePolicy.usualBurst(of: Double(rate)) : burst)
+    guard case .keys(let file) = self else {
+      return Authenticator(ring: nil, addressPolicy: policy, metrics: service.metrics)
+    }
     do throws(KeyFile.Problem) {
       let watch = try KeyWatch(file, log: service.log.component("keys"), metrics: service.metrics)
       service.supervisor.start("keys") { [supervisor = service.supervisor] in watch.run(under: supervisor) }
-      return Authenticator(ring: watch.ring, metrics: service.metrics)
+      return Authenticator(ring: watch.ring, addressPolicy: policy, metrics: service.metrics)
     } catch {
       throw .failed("\(Setting.keysFile.name) (\(file)): \(error)")
     }

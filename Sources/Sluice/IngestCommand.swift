@@ -21,13 +21,14 @@ enum IngestCommand: Command {
     let link = try service.link(topics: [topic])
     let publisher: ReadingProducer
     do {
-      publisher = try ReadingProducer(link, topic: topic)
+      publisher = try ReadingProducer(link, topic: topic, acknowledgesEarly: service.breakage == .earlyAcknowledgement)
     } catch {
       throw .failed("SLUICE_KAFKA_TOPIC: \(error)")
     }
     let limits = IngestLimits(
       body: settings.bytes(.httpBodyLimit), readings: settings.int(.httpReadingsLimit),
-      memory: settings.bytes(.httpMemoryLimit), bounds: Service.bounds(settings))
+      memory: settings.bytes(.httpMemoryLimit), waiting: settings.int(.kafkaQueueMessages),
+      bounds: Service.bounds(settings))
     let server = try service.listen(.httpListen, name: "http") { configuration in
       configuration.threads = settings.int(.httpThreads)
       configuration.connectionLimit = settings.int(.httpConnections)

@@ -28,7 +28,8 @@ enum KeysCommand: Command {
     do { parsed = try CommandArguments(arguments, flags: flags) } catch { throw .usage(error.message) }
     let file = settings.string(.keysFile)
     guard !file.isEmpty else {
-      throw .usage("\(Setting.keysFile.name) is missing: name the file of the keys, which create makes if there is none")
+      throw .usage(
+        "\(Setting.keysFile.name) is missing: name the file of the keys, which create makes if there is none")
     }
     do {
       switch (parsed.words.first, parsed.words.count) {

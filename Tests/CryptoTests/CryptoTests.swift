@@ -27,10 +27,12 @@ import Testing
     #expect(Base64.url(bytes) == text)
   }
 
-  @Test(arguments: [
-    ("", []), ("+/8=", [0xfb, 0xff]), ("+/8", [0xfb, 0xff]), ("AQID", [1, 2, 3]), ("dXNlcjpwYXNz", Array("user:pass".utf8)),
-    ("-_8", nil), ("A", nil), ("AQID====", nil), ("AQ ID", nil), ("=", nil),
-  ] as [(String, [UInt8]?)])
+  @Test(
+    arguments: [
+      ("", []), ("+/8=", [0xfb, 0xff]), ("+/8", [0xfb, 0xff]), ("AQID", [1, 2, 3]),
+      ("dXNlcjpwYXNz", Array("user:pass".utf8)),
+      ("-_8", nil), ("A", nil), ("AQID====", nil), ("AQ ID", nil), ("=", nil),
+    ] as [(String, [UInt8]?)])
   func decodesBase64(text: String, bytes: [UInt8]?) {
     let decoded = Array(text.utf8).withUnsafeBytes { Base64.decode($0) }
     #expect(decoded == bytes, "\(text)")

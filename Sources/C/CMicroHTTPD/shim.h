@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -220,6 +221,27 @@ static inline struct sluice_http_framing sluice_http_frame(struct MHD_Connection
 static inline bool sluice_http_header(struct MHD_Connection *connection, const char *name, size_t size,
                                       const char **value, size_t *value_size) {
   return MHD_lookup_connection_value_n(connection, MHD_HEADER_KIND, name, size, value, value_size) == MHD_YES;
+}
+
+struct sluice_http_counting {
+  const char *name;
+  size_t size;
+  size_t count;
+};
+
+static inline enum MHD_Result sluice_http_count_field(void *counting, enum MHD_ValueKind kind, const char *name,
+                                                      size_t name_size, const char *value, size_t value_size) {
+  struct sluice_http_counting *c = (struct sluice_http_counting *)counting;
+  (void)kind, (void)value, (void)value_size;
+  if (name_size == c->size && strncasecmp(name, c->name, c->size) == 0) c->count++;
+  return MHD_YES;
+}
+
+/// How many header fields of that name the request has.
+static inline size_t sluice_http_header_count(struct MHD_Connection *connection, const char *name, size_t size) {
+  struct sluice_http_counting counting = {name, size, 0};
+  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, sluice_http_count_field, &counting);
+  return counting.count;
 }
 
 /// False when the query has no such name; `value` stays null for a name without "=".
