@@ -81,7 +81,7 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Timestamps", "Operations", "Keys", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT",
+        "Readings", "Timestamps", "Operations", "Crypto", "Keys", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT",
         "Publishing", "Ingest", "Bridge", "Sink", "Simulation",
       ],
       swiftSettings: strict),

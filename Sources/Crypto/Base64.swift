@@ -17,7 +17,7 @@ package enum Base64 {
     Sodium.start()
     var end = text.count
     while end > 0, unsafe text[end - 1] == UInt8(ascii: "=") { end -= 1 }
-    guard text.count - end <= 2 else { return nil }
+    guard text.count - end <= 2, end > 0 || text.count == 0 else { return nil }
     var bytes = [UInt8](repeating: 0, count: end * 3 / 4 + 1)
     var count = 0
     let failed = unsafe sodium_base642bin(

@@ -118,6 +118,23 @@ package struct RequestHead: ~Copyable {
     return value
   }
 
+  /// The certificate (DER) that the client showed in its TLS handshake, if one of the configured authorities vouches for
+  /// it.
+  package var clientCertificate: [UInt8]? {
+    guard case .connection(let connection) = source, let context = unsafe sluice_http_record(connection) else {
+      return nil
+    }
+    let record = unsafe Unmanaged<ConnectionRecord>.fromOpaque(context).takeUnretainedValue()
+    guard unsafe record.tls?.pem.clientAuthorities != nil else { return nil }
+    if let known = unsafe record.certificate { return known }
+    var size = 0
+    let bytes = unsafe sluice_tls_peer(connection, &size).map {
+      unsafe Array(UnsafeBufferPointer(start: $0, count: size))
+    }
+    unsafe record.certificate = .some(bytes)
+    return bytes
+  }
+
   private var headers: [(String, String)] {
     if case .fields(let headers, _, _) = source { return headers }
     return []

@@ -4,7 +4,8 @@ package import Keys
 package import Operations
 import Synchronization
 
-/// Decides who may send: by the key that a request presents, if keys are asked for at all.
+/// Decides who may send: by the key that a request presents, or else by the client certificate that stands for one, if keys
+/// are asked for at all.
 package final class Authenticator: Sendable {
   /// nil: everybody may send everything.
   private let ring: KeyRing?
@@ -54,7 +55,11 @@ package final class Authenticator: Sendable {
   ) -> Result<Grant, Refusal> {
     guard let ring else { return .success(Grant(nil, address: address(of: head), self)) }
     switch Credentials.presented(head, in: places) {
-    case .nothing: return .failure(refuse(.missing))
+    case .nothing:
+      guard let certificate = head.clientCertificate else { return .failure(refuse(.missing)) }
+      let digest = certificate.withUnsafeBytes { Digest(of: $0) }
+      let address = addressPolicy == nil ? nil : address(of: head)
+      return admit(ring.find(certificate: digest, at: now()), dialect, address)
     case .other: return .failure(refuse(.unknown))
     case .secret(let digest):
       let address = addressPolicy == nil ? nil : address(of: head)

@@ -84,8 +84,9 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   /// Takes from the memory budget, or gives back, so that this request holds that many bytes.
   private func reserve(_ count: Int) -> Bool {
-    guard count <= reserved || route.memory.take(count - reserved, for: grant.account.bytes) else { return false }
-    if count < reserved { route.memory.give(reserved - count, of: grant.account.bytes) }
+    let bytes = grant.account.bytes
+    guard count <= reserved || route.memory.take(count - reserved, for: bytes, own: reserved) else { return false }
+    if count < reserved { route.memory.give(reserved - count, of: bytes) }
     reserved = count
     return true
   }

@@ -23,7 +23,7 @@ package final class Holding: Sendable {
 
 /// Something there is only so much of, which clients share so that none can take it all.
 ///
-/// A client that holds something already may not come to hold more than is left free for the others (the dynamic
+/// A client that has another request already may not come to hold more than is left free for the others (the dynamic
 /// threshold of shared buffers: Choudhury and Hahne, 1998). One greedy client so gets half, two a third each, and there is
 /// always something left for one that holds nothing: it is refused only when what it wants is more than that.
 package final class SharedBudget: Sendable {
@@ -33,12 +33,15 @@ package final class SharedBudget: Sendable {
   package init(limit: Int) { self.limit = limit }
 
   /// Takes a part.
+  ///
+  /// - Parameter own: what the request that asks holds already. A client's only request may have all there is, or one that
+  ///   is large enough would be told to come again for ever.
   /// - Returns: whether there was as much for this client.
-  package func take(_ count: Int, for holding: Holding) -> Bool {
+  package func take(_ count: Int, for holding: Holding, own: Int = 0) -> Bool {
     used.withLock { used in
       let held = holding.count.load(ordering: .relaxed)
       let free = limit - used - count
-      guard free >= 0, held == 0 || held + count <= free else { return false }
+      guard free >= 0, held <= own || held + count <= free else { return false }
       used += count
       holding.count.store(held + count, ordering: .relaxed)
       return true

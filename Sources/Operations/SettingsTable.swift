@@ -19,7 +19,7 @@ extension Setting {
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
     httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, httpRatePerAddress, httpRatePerAddressBurst,
-    auth, keysFile, tlsCertificate, tlsKey,
+    auth, keysFile, httpCORSOrigins, tlsCertificate, tlsKey, tlsClientCA,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
   ]
 
@@ -148,8 +148,7 @@ extension Setting {
     "Readings at once from one address, after a silence; 0: those of ten seconds.")
   package static let auth = Setting(
     "SLUICE_AUTH", .oneOf(["keys", "off", "off-anywhere"]), .byRole([.dev: "off"], otherwise: "keys"), roles: ingests,
-    "Whether clients need a key: keys, those of SLUICE_KEYS_FILE (the default where that is set); off, on this "
-      + "machine's own addresses only; off-anywhere.")
+    "Whether clients need a key of SLUICE_KEYS_FILE; off is refused unless only this machine can connect.")
   package static let keysFile = Setting(
     "SLUICE_KEYS_FILE", .path, .text(""), roles: [.ingest, .dev, .check, .keys],
     "File of the keys, which sluice keys writes; it is reread when it changes.")
@@ -158,6 +157,12 @@ extension Setting {
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")
   package static let tlsKey = Setting(
     "SLUICE_TLS_KEY", .path, .text(""), roles: ingests, "PEM file of the certificate's private key.")
+  package static let tlsClientCA = Setting(
+    "SLUICE_TLS_CLIENT_CA", .path, .text(""), roles: ingests,
+    "PEM file of those who vouch for clients' certificates; empty: none are asked for.")
+  package static let httpCORSOrigins = Setting(
+    "SLUICE_HTTP_CORS_ORIGINS", .text(mayBeEmpty: true), .text(""), roles: ingests,
+    "Origins whose pages may send from a browser, separated by commas; * for all, empty for none.")
 
   // MARK: The process
 

@@ -52,4 +52,25 @@ enum Access {
       throw .failed("\(Setting.keysFile.name) (\(file)): \(error)")
     }
   }
+
+  /// nil: HTTP without TLS.
+  static func tlsFiles(_ settings: Settings) -> HTTPServer.TLSFiles? {
+    guard !settings.string(.tlsCertificate).isEmpty else { return nil }
+    let authorities = settings.string(.tlsClientCA)
+    return HTTPServer.TLSFiles(
+      certificate: settings.string(.tlsCertificate), key: settings.string(.tlsKey),
+      clientAuthorities: authorities.isEmpty ? nil : authorities)
+  }
+
+  static func crossOrigin(_ settings: Settings) -> CrossOrigin {
+    var policy = CrossOrigin()
+    policy.origins = settings.string(.httpCORSOrigins).split(separator: ",").map {
+      String($0.drop { $0 == " " }.prefix { $0 != " " })
+    }
+    policy.requestHeaders = [
+      "Authorization", "Content-Type", "Content-Encoding", "Idempotency-Key", "X-API-Key", "traceparent",
+    ]
+    policy.exposedHeaders = ["Retry-After", "RateLimit", "RateLimit-Policy"]
+    return policy
+  }
 }

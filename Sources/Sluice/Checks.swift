@@ -162,7 +162,7 @@ struct Checks: Sendable {
   }
 
   func files() -> [Finding] {
-    let names = [Setting.tlsCertificate, .tlsKey].filter { !settings.string($0).isEmpty }
+    let names = [Setting.tlsCertificate, .tlsKey, .tlsClientCA].filter { !settings.string($0).isEmpty }
     let findings = names.map { setting -> Finding in
       let path = settings.string(setting)
       do {
@@ -174,8 +174,7 @@ struct Checks: Sendable {
     guard !names.isEmpty, !findings.contains(where: \.isProblem) else { return findings }
     // Whether they are what they should be, and fit together, is best known by who will use them.
     var configuration = HTTPServer.Configuration(listen: HTTP.ListenAddress(host: "127.0.0.1", port: 0))
-    configuration.tls = HTTPServer.TLSFiles(
-      certificate: settings.string(.tlsCertificate), key: settings.string(.tlsKey))
+    configuration.tls = Access.tlsFiles(settings)
     do throws(HTTPServerError) {
       let handler = ManagementHandler(health: Health(), metrics: Metrics())
       try HTTPServer(configuration, handler: handler).stop(timeout: .zero)

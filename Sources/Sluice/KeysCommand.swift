@@ -1,3 +1,4 @@
+import Crypto
 import Keys
 import Operations
 import Timestamps
@@ -12,6 +13,9 @@ enum KeysCommand: Command {
     CommandFlag("--dialect", "NAME", "create: a dialect that it may use; may be repeated (all)."),
     CommandFlag("--rate", "NUMBER", "create: readings per second in the long run (no limit)."),
     CommandFlag("--burst", "NUMBER", "create: readings at once, after a silence (those of ten seconds)."),
+    CommandFlag(
+      "--certificate", "SHA256", "create: fingerprint of a client certificate that stands for the key; may be repeated."
+    ),
     CommandFlag("--expires", "TIME", "create: how long it is valid, such as 90d (for ever)."),
     CommandFlag("--grace", "TIME", "rotate: how long the old secret stays valid (24h)."),
     CommandFlag("--json", nil, "list: as JSON."),
@@ -62,6 +66,13 @@ enum KeysCommand: Command {
     let rate = try arguments.number("--rate", in: RatePolicy.rates)
     let burst = try arguments.int("--burst", in: RatePolicy.bursts)
     let expires = try arguments.duration("--expires")
+    // As openssl x509 -fingerprint -sha256 writes it, or without the colons.
+    let certificates = try arguments.strings("--certificate").map { text in
+      guard let digest = Digest(text.filter { $0 != ":" }) else {
+        throw CommandError.usage("--certificate: it must be 64 hexadecimal digits, with or without colons")
+      }
+      return digest
+    }
     let now = Clock.nowMilliseconds()
     let made = try KeyFile.update(file) { (file) throws(KeyFile.Problem) in
       try file.create(name: name, at: now) { key in
@@ -70,6 +81,7 @@ enum KeysCommand: Command {
         key.dialects = arguments.strings("--dialect")
         key.rate = rate
         key.burst = burst
+        key.certificates = certificates
         key.expires = expires.map { now + Int64($0 / .milliseconds(1)) }
       }
     }
