@@ -67,6 +67,9 @@ let package = Package(
     // Who may send what, and how much
     module("Keys", ["Crypto", "JSON", "Timestamps", "Operations"]),
 
+    // What was put aside: looking at it, and putting it back
+    module("DeadLetters", ["Readings", "Dialects", "JSON", "Timestamps", "Kafka", "Publishing", "Operations"]),
+
     // Pipelines
     module(
       "Ingest",
@@ -82,7 +85,7 @@ let package = Package(
       name: "Sluice",
       dependencies: [
         "Readings", "Timestamps", "Operations", "Crypto", "Keys", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT",
-        "Publishing", "Ingest", "Bridge", "Sink", "Simulation",
+        "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Simulation",
       ],
       swiftSettings: strict),
 
@@ -102,6 +105,7 @@ let package = Package(
     tests("MongoDB", ["MongoDB", "TestServers"]),
     tests("MQTT", ["MQTT", "TestServers"]),
     tests("Publishing", ["Publishing", "Readings", "Kafka", "Operations", "TestServers"]),
+    tests("DeadLetters", ["DeadLetters", "Publishing", "Readings", "JSON", "Kafka", "Operations", "TestServers"]),
     tests(
       "Ingest",
       [

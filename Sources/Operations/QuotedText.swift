@@ -7,7 +7,7 @@ package enum QuotedText {
   ///
   /// Escaped are the quote and the backslash (RFC 8259, section 7), and all characters that could break a line or
   /// mislead a terminal: controls (C0, DEL, C1), line and paragraph separators, bidirectional overrides.
-  static func append(_ text: String, to bytes: inout [UInt8]) {
+  package static func append(_ text: String, to bytes: inout [UInt8]) {
     bytes.append(UInt8(ascii: "\""))
     var written = 0
     for scalar in text.unicodeScalars {
