@@ -8,12 +8,16 @@ package final class IngestService: RequestHandler {
   private let router: Router
   private let counters: RequestCounters
 
-  /// - Parameter now: milliseconds since 1970.
+  /// - Parameters:
+  ///   - authenticator: who may send; nil: everybody.
+  ///   - now: milliseconds since 1970.
   package init(
-    publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics,
+    publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, authenticator: Authenticator? = nil,
     now: @escaping @Sendable () -> Int64 = Clock.nowMilliseconds
   ) {
-    let readings = ReadingsRoute(publisher: publisher, limits: limits, metrics: metrics, now: now)
+    let readings = ReadingsRoute(
+      publisher: publisher, limits: limits, metrics: metrics,
+      authenticator: authenticator ?? Authenticator(ring: nil, metrics: metrics), now: now)
     var router = Router()
     router.on(.post, Self.readingsPath) { head, _ in readings.begin(head) }
     self.router = router

@@ -3,6 +3,7 @@ import Dialects
 import HTTP
 import JSON
 import Kafka
+import Keys
 import Operations
 import Publishing
 import Readings
@@ -15,6 +16,7 @@ import Synchronization
 /// thread before the first reading is produced, and then only by the last report, which follows all others.
 final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable {
   private let route: ReadingsRoute
+  private let grant: Grant
   private let framing: SluiceFormat.Framing
   private var body: [UInt8] = []
   private let inflater: Inflater?
@@ -35,10 +37,11 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private static let errorSize = 512
 
   init(
-    _ route: ReadingsRoute, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
+    _ route: ReadingsRoute, grant: Grant, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
     key: IdempotencyKey?, traceparent: [UInt8]?
   ) {
     self.route = route
+    self.grant = grant
     self.framing = framing
     self.key = key
     self.traceparent = traceparent
@@ -51,7 +54,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     body.reserveCapacity(length + JSONParser.padding)
   }
 
-  deinit { route.memory.give(reserved) }
+  deinit { route.memory.give(reserved, of: grant.account.bytes) }
 
   func receive(_ piece: UnsafeRawBufferPointer) -> Response? {
     guard let inflater else {
@@ -81,8 +84,9 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   /// Takes from the memory budget, or gives back, so that this request holds that many bytes.
   private func reserve(_ count: Int) -> Bool {
-    guard count <= reserved || route.memory.take(count - reserved) else { return false }
-    if count < reserved { route.memory.give(reserved - count) }
+    let bytes = grant.account.bytes
+    guard count <= reserved || route.memory.take(count - reserved, for: bytes, own: reserved) else { return false }
+    if count < reserved { route.memory.give(reserved - count, of: bytes) }
     reserved = count
     return true
   }
@@ -100,19 +104,30 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {
     let now = route.now()
-    if let refusal = decode(now, workspace) { return refuse(Answers.refused(refusal)) }
+    if let refusal = decode(now, workspace) {
+      // Looking at what is none costs as much as at a reading.
+      return refuse(grant.take(readings: 1)?.response ?? Answers.refused(refusal))
+    }
     body = []
+    let items = workspace.batch.count + errors.count
+    if let refusal = grant.take(readings: items) { return refuse(refusal.response) }
+    grant.filter(workspace.batch, errors: &errors)
     produced = workspace.batch.count
     // A small body can have an answer many times its size, and a client may be slow to read it.
-    guard reserve(min(errors.count * Self.errorSize, route.limits.memory)) else { return refuse(Answers.busy) }
+    guard reserve(min(errors.count * Self.errorSize, route.limits.memory)) else { return forgive(Answers.busy, items) }
     guard produced > 0 else {
       route.refused.increment(by: errors.count)
       return Answers.outcome(produced: 0, errors: errors, undelivered: [])
     }
     key?.identify(workspace.batch, refused: errors, buffer: &workspace.buffer)
     // Kafka may have gone while the body came in.
-    if let reason = route.publisher.unavailability { return refuse(Answers.unavailable(reason)) }
-    guard route.publisher.hasRoom(for: produced) else { return refuse(Answers.queueFull) }
+    if let reason = route.publisher.unavailability { return forgive(Answers.unavailable(reason), items) }
+    let account = grant.account
+    guard route.waiting.take(produced, for: account.readings) else { return forgive(Answers.shareTaken, items) }
+    guard route.publisher.hasRoom(for: produced) else {
+      route.waiting.give(produced, of: account.readings)
+      return forgive(Answers.queueFull, items)
+    }
     self.exchange = exchange
     remaining.store(produced, ordering: .relaxed)
     // Before producing: the first report may come before the last reading is handed over.
@@ -129,6 +144,12 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     errors = []
     _ = reserve(0)
     return answer
+  }
+
+  /// Refuses items through no fault of the client's: they do not count against its rate.
+  private func forgive(_ answer: Response, _ items: Int) -> Response {
+    grant.give(readings: items)
+    return refuse(answer)
   }
 
   private func decode(_ now: Int64, _ workspace: Workspace) -> BodyError? {
@@ -156,6 +177,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       }
     }
     guard remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+    route.waiting.give(produced, of: grant.account.readings)
     let undelivered = undelivered.withLock { $0 }
     route.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
     route.refused.increment(by: errors.count)
