@@ -37,6 +37,8 @@ let package = Package(
     cLibrary("CMicroHTTPD", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
     cLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
     cLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+    // Without a pkg-config file; its module map names what to link.
+    cLibrary("CWslay", apt: "libwslay-dev"),
     // simdjson is C++, so its shim is compiled; its pkg-config file has a flag that the package manager refuses.
     .target(
       name: "CSimdJSON", path: "Sources/C/CSimdJSON", cxxSettings: [.unsafeFlags(["-O2", "-DNDEBUG"])],
@@ -54,6 +56,7 @@ let package = Package(
     module("JSON", ["CSimdJSON"], settings: wrapper),
     module("Compression", ["CZlib"], settings: wrapper),
     module("HTTP", ["CMicroHTTPD"], settings: wrapper),
+    module("WebSocket", ["CWslay"], settings: wrapper),
     module("HTTPClient", ["CCurl"], settings: wrapper),
     module("Kafka", ["CRdKafka"], settings: wrapper),
     module("MongoDB", ["CMongoC"], settings: wrapper),
@@ -63,7 +66,9 @@ let package = Package(
     module("Publishing", ["Readings", "Timestamps", "Kafka", "Operations"]),
 
     // Pipelines
-    module("Ingest", ["Readings", "Dialects", "JSON", "Compression", "HTTP", "Kafka", "Publishing", "Operations"]),
+    module(
+      "Ingest",
+      ["Readings", "Dialects", "JSON", "Compression", "HTTP", "WebSocket", "Kafka", "Publishing", "Operations"]),
     module("Bridge", ["Readings", "Dialects", "JSON", "MQTT", "Kafka", "Publishing", "Operations"]),
     module("Sink", ["Readings", "JSON", "Kafka", "MongoDB", "Publishing", "Operations"]),
 
@@ -74,7 +79,8 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "Ingest", "Bridge",
+        "Readings", "Operations", "HTTP", "WebSocket", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "Ingest",
+        "Bridge",
         "Sink", "Simulation",
       ],
       swiftSettings: strict),
@@ -88,6 +94,7 @@ let package = Package(
     tests("Operations", ["Operations"]),
     tests("Compression", ["Compression"]),
     tests("HTTP", ["HTTP", "TestServers"]),
+    tests("WebSocket", ["WebSocket", "HTTP", "TestServers"]),
     tests("HTTPClient", ["HTTPClient", "TestServers"]),
     tests("Kafka", ["Kafka", "TestServers"]),
     tests("MongoDB", ["MongoDB", "TestServers"]),
@@ -95,7 +102,10 @@ let package = Package(
     tests("Publishing", ["Publishing", "Readings", "Kafka", "Operations", "TestServers"]),
     tests(
       "Ingest",
-      ["Ingest", "Publishing", "Readings", "HTTP", "HTTPClient", "Kafka", "Operations", "Compression", "TestServers"]),
+      [
+        "Ingest", "Publishing", "Readings", "HTTP", "WebSocket", "HTTPClient", "Kafka", "Operations", "Compression",
+        "TestServers",
+      ]),
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
     tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
     tests(

@@ -75,6 +75,15 @@ struct AcceptedSocket: Sendable {
     core.signalIfStopping()
   }
 
+  /// Lets the library close an upgraded connection.
+  func release(_ handle: OpaquePointer) {
+    core.resuming.add(1, ordering: .sequentiallyConsistent)
+    unsafe sluice_http_release(handle)
+    wake()
+    core.resuming.subtract(1, ordering: .sequentiallyConsistent)
+    core.signalIfStopping()
+  }
+
   /// Lets the thread end, and with it every connection. Nothing may be taken any more, and none be suspended.
   func end() {
     inbox.withLock { $0.isOver = true }
