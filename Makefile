@@ -1,6 +1,6 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test demo bench lint fmt clean install-dependencies
+.PHONY: build test demo bench lint fmt clean faults install-dependencies
 
 build: install-dependencies
 	swift build -c release --product sluice
@@ -11,6 +11,10 @@ test:
 # DEMO_SECONDS=30 make demo: ends by itself.
 demo: build
 	.venv/bin/python scripts/demo.py
+
+# make faults ARGS="--seed 1 --layout documents"
+faults: install-dependencies
+	scripts/faults $(ARGS)
 
 # make bench ARGS=--help
 bench: build

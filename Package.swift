@@ -114,7 +114,11 @@ let package = Package(
         "Simulation", "Readings", "Timestamps", "JSON", "HTTP", "HTTPClient", "MQTT", "Compression", "Operations",
         "TestServers",
       ]),
-    tests("EndToEnd", ["HTTPClient", "Kafka", "MongoDB", "MQTT", "Operations", "TestServers"]),
+    .executableTarget(
+      name: "FaultSuite", dependencies: ["TestServers", "Simulation", "HTTPClient", "MongoDB", "Operations"],
+      path: "Tests/Faults", exclude: ["RESULTS.md"], swiftSettings: strict),
+    tests("FaultSuite", ["FaultSuite", "TestServers", "Operations"]),
+    tests("EndToEnd", ["Compression", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Operations", "TestServers"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

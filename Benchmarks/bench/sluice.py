@@ -39,12 +39,14 @@ class Role:
         raise ContenderFailed(f"{self.child.name} is not ready after {timeout:.0f} s: {answer}")
 
 
-def start(workspace: Workspace, role: str, settings: dict[str, str]) -> Role:
+def start(
+    workspace: Workspace, role: str, settings: dict[str, str], environment: dict[str, str] | None = None
+) -> Role:
     """Starts a role with a management address of its own; settings are flags without the dashes."""
     _check_built()
     port = workspace.free_ports()
     command: Command = [SLUICE, role, *_flags(settings | {"management-listen": f"127.0.0.1:{port}"})]
-    return Role(workspace.start(f"sluice {role}", command, _ENVIRONMENT), port)
+    return Role(workspace.start(f"sluice {role}", command, _ENVIRONMENT | (environment or {})), port)
 
 
 def setup(workspace: Workspace, settings: dict[str, str]) -> None:

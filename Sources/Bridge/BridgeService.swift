@@ -7,9 +7,10 @@ package import Readings
 /// MQTT → Kafka: one thread takes what the broker has, puts it on Kafka, and acknowledges it when Kafka has all of it.
 ///
 /// What is not acknowledged stays with the broker, under the client id, and comes again: after a failure of Kafka, of
-/// the connection, or of this process. So nothing is lost, and what Kafka had of a batch that failed is there twice.
-/// That holds for messages published at QoS 1 and 2; those at QoS 0 are not kept by anyone. While Kafka is away there
-/// is no connection, and the broker keeps everything.
+/// the connection, or of this process. So nothing is lost, and what Kafka had of a batch that failed is there twice:
+/// the sink leaves a repeat out that has an id, its sender's or one of `RedeliveryID`. That holds for messages
+/// published at QoS 1 and 2; those at QoS 0 are not kept by anyone. While Kafka is away there is no connection, and the
+/// broker keeps everything.
 ///
 /// Retained messages that come with a subscription are not stored: see `Forwarder.forward`.
 ///
@@ -34,10 +35,13 @@ package final class BridgeService: Sendable {
     package var payloadLimit: Int
     /// Readings of one message; one with more is a dead letter.
     package var readingsLimit: Int
+    /// Whether readings with their sender's time and without an id get one, by which a redelivered one is recognised.
+    package var deduplicates: Bool
 
     package init(
       mqtt: MQTTConfiguration, group: String?, filters: [String] = SensorTopic.filters, bounds: TimeBounds,
-      deliveryTimeout: Duration, batchMessages: Int = 5_000, payloadLimit: Int = 256 << 10, readingsLimit: Int = 1_000
+      deliveryTimeout: Duration, batchMessages: Int = 5_000, payloadLimit: Int = 256 << 10, readingsLimit: Int = 1_000,
+      deduplicates: Bool = true
     ) {
       self.mqtt = mqtt
       self.group = group
@@ -47,6 +51,7 @@ package final class BridgeService: Sendable {
       self.batchMessages = batchMessages
       self.payloadLimit = payloadLimit
       self.readingsLimit = readingsLimit
+      self.deduplicates = deduplicates
     }
   }
 
@@ -94,7 +99,7 @@ package final class BridgeService: Sendable {
         readings: readings, deadLetters: deadLetters,
         translation: Translation(
           bounds: configuration.bounds, payloadLimit: configuration.payloadLimit,
-          readingsLimit: configuration.readingsLimit),
+          readingsLimit: configuration.readingsLimit, deduplicates: configuration.deduplicates),
         metrics: metrics, log: log)
       BridgeLoop(self, forwarder, supervisor).run()
       ended()

@@ -19,11 +19,15 @@ final class Translation {
   private(set) var refused: [Refused] = []
   private let context: DecodingContext
   private let payloadLimit: Int
+  private let deduplicates: Bool
+  private var redeliveryID = RedeliveryID()
 
   /// - Parameters:
   ///   - payloadLimit: bytes; what is larger is not looked into.
   ///   - readingsLimit: of one message.
-  init(bounds: TimeBounds, payloadLimit: Int, readingsLimit: Int) {
+  ///   - deduplicates: whether readings that can be recognised get an id for it.
+  init(bounds: TimeBounds, payloadLimit: Int, readingsLimit: Int, deduplicates: Bool) {
+    self.deduplicates = deduplicates
     context = DecodingContext(parser: JSONParser(), bounds: bounds, readingsLimit: readingsLimit)
     self.payloadLimit = payloadLimit
   }
@@ -44,8 +48,12 @@ final class Translation {
           detail: "the payload has \(message.payload.count) bytes; at most \(payloadLimit) are read", now: now))
       return
     }
+    let first = readings.count
     do throws(ReadingError) {
       try decode(message, now)
+      // At QoS 0 nothing is delivered again. Otherwise the first delivery needs the id as much as a second, whatever its
+      // DUP says.
+      if deduplicates, message.qos > 0 { redeliveryID.identify(readings, from: first, of: message) }
     } catch {
       refused.append(Self.refuse(message, reason: error.code.rawValue, detail: error.description, now: now))
     }

@@ -84,6 +84,19 @@ package struct RequestHead: ~Copyable {
     }
   }
 
+  /// How many header fields of this name, whatever its case, there are.
+  package func headerCount(_ name: StaticString) -> Int {
+    name.withUTF8Buffer { bytes in
+      switch source {
+      case .connection(let connection):
+        return unsafe sluice_http_header_count(
+          connection, UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self), bytes.count)
+      case .fields(let headers, _, _):
+        return headers.count { unsafe isSame($0.0, bytes) }
+      }
+    }
+  }
+
   /// The value of the first query parameter of this name, decoded; "" for a name without a value, nil without the name.
   package func query(_ name: String) -> String? {
     var name = name
@@ -133,11 +146,15 @@ package struct RequestHead: ~Copyable {
       while size > 0, let value = unsafe value, unsafe value[size - 1] == 0x20 || value[size - 1] == 0x09 { size -= 1 }
       unsafe use(UnsafeRawBufferPointer(start: value, count: size))
     case .fields:
-      for (key, text) in fields where unsafe key.utf8.elementsEqual(name, by: { lowercase($0) == lowercase($1) }) {
+      for (key, text) in fields where unsafe isSame(key, name) {
         var text = text
         return text.withUTF8 { unsafe use(UnsafeRawBufferPointer($0)) }
       }
     }
+  }
+
+  private func isSame(_ key: String, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
+    unsafe key.utf8.elementsEqual(name) { lowercase($0) == lowercase($1) }
   }
 
   private func lowercase(_ byte: UInt8) -> UInt8 { (65...90).contains(byte) ? byte + 32 : byte }

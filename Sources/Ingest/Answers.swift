@@ -17,6 +17,11 @@ enum Answers {
     415, code: "unsupported_encoding", message: "Content-Encoding must be one of \(MediaType.acceptedEncodings)",
     headers: [("Accept-Encoding", MediaType.acceptedEncodings)]
   ).prepared()
+  static let invalidKey = Response.error(
+    400, code: "invalid_idempotency_key",
+    message: "Idempotency-Key must be given once, as 1 to \(IdempotencyKey.limit) visible ASCII characters, "
+      + "with or without double quotes around them"
+  ).prepared()
   static let busy = unavailable("as many requests as memory allows are in progress").prepared()
   static let queueFull = unavailable("the queue to Kafka is full").prepared()
 
@@ -65,7 +70,7 @@ enum Answers {
       return .error(
         503, code: "undelivered",
         message: undelivered.contains(where: \.mayBeStored)
-          ? "Kafka did not acknowledge in time; readings may still be delivered: repeat with the same ids"
+          ? "Kafka did not acknowledge in time; readings may still be delivered: repeat with the same ids or Idempotency-Key"
           : "nothing was accepted: \(first.error); repeat the request",
         headers: [("Retry-After", "2")])
     }
@@ -123,7 +128,7 @@ enum Answers {
         Rejection(
           index: failure.index + skipped, field: "",
           reason: failure.mayBeStored
-            ? "Kafka did not acknowledge in time; it may still be delivered: repeat with the same id"
+            ? "Kafka did not acknowledge in time; it may still be delivered: repeat with the same id or Idempotency-Key"
             : "not stored: \(failure.error)"))
     }
     skip(before: .max - errors.count)

@@ -8,8 +8,8 @@ import Publishing
 import Readings
 import Synchronization
 
-/// One `POST /v1/readings`: takes the body, decodes it, hands its readings to Kafka, and answers when the last of them is
-/// acknowledged or given up.
+/// One `POST /v1/readings`, or one message of a stream: takes the body, decodes it, hands its readings to Kafka, and
+/// answers when the last of them is acknowledged or given up.
 ///
 /// `@unchecked Sendable`: all but `undelivered` and `remaining`, which guard themselves, is written by the connection's
 /// thread before the first reading is produced, and then only by the last report, which follows all others.
@@ -18,6 +18,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private let framing: SluiceFormat.Framing
   private var body: [UInt8] = []
   private let inflater: Inflater?
+  private let key: IdempotencyKey?
   private let traceparent: [UInt8]?
   /// Bytes of the memory budget that this request holds: for its body, then for what is said about its errors.
   private var reserved: Int
@@ -28,6 +29,8 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private var produced = 0
   private var errors: [ItemError] = []
   private var exchange: Exchange?
+  /// The sender's number of a message, once that is decoded.
+  private(set) var sequence: Int64?
 
   private static let padding = [UInt8](repeating: 0, count: JSONParser.padding)
   /// Bytes that an error of an item takes, here and in the answer; one with both of its times takes 400.
@@ -35,10 +38,11 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   init(
     _ route: ReadingsRoute, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
-    traceparent: [UInt8]?
+    key: IdempotencyKey?, traceparent: [UInt8]?
   ) {
     self.route = route
     self.framing = framing
+    self.key = key
     self.traceparent = traceparent
     reserved = length
     switch encoding {
@@ -107,6 +111,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       route.refused.increment(by: errors.count)
       return Answers.outcome(produced: 0, errors: errors, undelivered: [])
     }
+    key?.identify(workspace.batch, refused: errors, buffer: &workspace.buffer)
     // Kafka may have gone while the body came in.
     if let reason = route.publisher.unavailability { return refuse(Answers.unavailable(reason)) }
     guard route.publisher.hasRoom(for: produced) else { return refuse(Answers.queueFull) }
@@ -115,7 +120,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     // Before producing: the first report may come before the last reading is handed over.
     exchange.suspend()
     route.publisher.publish(
-      workspace.batch, headers: ReadingProducer.headers(source: "http", received: now, traceparent: traceparent),
+      workspace.batch, headers: ReadingProducer.headers(source: framing == .message ? "stream" : "http", received: now, traceparent: traceparent),
       receiver: self, buffer: &workspace.buffer)
     return nil
   }
@@ -135,7 +140,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       do throws(BodyError) {
         try SluiceFormat.decode(
           padded: UnsafeRawBufferPointer(rebasing: bytes[..<count]), framing: framing, now: now,
-          context: workspace.context, into: workspace.batch, errors: &errors)
+          context: workspace.context, into: workspace.batch, errors: &errors, sequence: &sequence)
         return nil
       } catch {
         return error

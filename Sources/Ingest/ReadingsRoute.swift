@@ -37,6 +37,12 @@ final class ReadingsRoute: Sendable {
     var encoding: MediaType.Encoding? = .identity
     head.lendHeader("Content-Encoding") { encoding = MediaType.encoding($0) }
     guard let encoding else { return .respond(Answers.unsupportedEncoding) }
+    let key: IdempotencyKey?
+    switch IdempotencyKey.given(head) {
+    case .none: key = nil
+    case .one(let given): key = given
+    case .invalid: return .respond(Answers.invalidKey)
+    }
     guard head.contentLength != nil || head.isChunked else { return .respond(Answers.lengthRequired) }
     let length = Int(head.contentLength ?? 0)
     guard length <= limits.body else { return .respond(tooLarge) }
@@ -46,6 +52,7 @@ final class ReadingsRoute: Sendable {
     var traceparent: [UInt8]?
     head.lendHeader("traceparent") { traceparent = Array($0.prefix(128)) }
     return .receive(
-      ReadingsRequest(self, framing: framing, encoding: encoding, length: length, traceparent: traceparent))
+      ReadingsRequest(
+        self, framing: framing, encoding: encoding, length: length, key: key, traceparent: traceparent))
   }
 }

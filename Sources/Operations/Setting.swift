@@ -46,7 +46,10 @@ package struct Setting: Sendable {
     case .byRole(let texts, let otherwise):
       if let role { return texts[role] ?? otherwise }
       return Role.allCases.filter { roles.contains($0) && $0 != .check }
-        .map { "\($0): \(texts[$0] ?? otherwise)" }.joined(separator: ", ")
+        .map { role in
+          let text = texts[role] ?? otherwise
+          return "\(role): \(text.isEmpty ? "empty" : text)"
+        }.joined(separator: ", ")
     case .derived(let name, let suffix):
       return "\(name) + \(suffix)"
     }

@@ -16,7 +16,7 @@ extension Setting {
     kafkaDeliveryTimeout, kafkaLinger, kafkaQueueMessages, kafkaQueueBytes,
     mongodbURI, mongodbDatabase, mongodbLayout, mongodbTimeout,
     retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
-    mqttURL, mqttClientID, mqttKeepAlive, mqttShare,
+    mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
     httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, tlsCertificate, tlsKey,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
@@ -106,8 +106,13 @@ extension Setting {
     "SLUICE_MQTT_KEEP_ALIVE", .duration(.seconds(5) ... .seconds(65_535)), .text("60s"), roles: bridges,
     "Silence after which broker and bridge take each other for gone.")
   package static let mqttShare = Setting(
-    "SLUICE_MQTT_SHARE", .text(forbidden: "/+#", maximum: 1_024, mayBeEmpty: true), .text("sluice"), roles: bridges,
+    "SLUICE_MQTT_SHARE", .text(forbidden: "/+#", maximum: 1_024, mayBeEmpty: true),
+    // With one bridge there is nothing to split, and brokers forget shared subscriptions when they are restarted.
+    .byRole([.dev: ""], otherwise: "sluice"), roles: bridges,
     "Group of the shared subscription that bridges split; empty: each bridge gets everything.")
+  package static let mqttDeduplication = Setting(
+    "SLUICE_MQTT_DEDUPLICATION", .boolean, .text("on"), roles: bridges,
+    "Whether a reading with ts and no id is stored once when the broker redelivers it; costs the sink an insert each.")
 
   // MARK: HTTP
 

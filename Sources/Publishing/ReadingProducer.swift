@@ -5,9 +5,13 @@ package import Readings
 package final class ReadingProducer: Sendable {
   private let link: KafkaLink
   private let topic: Topic
+  private let acknowledgesEarly: Bool
 
-  package init(_ link: KafkaLink, topic: String) throws(KafkaError) {
+  /// - Parameter acknowledgesEarly: reports as stored what is only queued, which loses readings: for the test that has to
+  ///   find that out.
+  package init(_ link: KafkaLink, topic: String, acknowledgesEarly: Bool = false) throws(KafkaError) {
     self.link = link
+    self.acknowledgesEarly = acknowledgesEarly
     self.topic = try link.producer.topic(topic)
   }
 
@@ -47,7 +51,9 @@ package final class ReadingProducer: Sendable {
       do {
         try link.producer.produce(
           to: topic, key: key, value: buffer.bytes, headers: headers,
-          handsOverHeaders: index == batch.count - 1, receiver: receiver, index: index)
+          handsOverHeaders: index == batch.count - 1, receiver: acknowledgesEarly ? Unheard.shared : receiver,
+          index: index)
+        if acknowledgesEarly { receiver.delivered(DeliveryReport(index: index)) }
       } catch {
         receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))
       }
@@ -63,4 +69,10 @@ package final class ReadingProducer: Sendable {
     traceparent?.withUnsafeBytes { headers.append("traceparent", $0) }
     return headers
   }
+}
+
+/// Takes the reports that nobody waits for.
+private final class Unheard: DeliveryReceiver {
+  static let shared = Unheard()
+  func delivered(_: DeliveryReport) {}
 }

@@ -36,7 +36,9 @@ package struct Reading: Equatable, Sendable {
   /// When it was measured: milliseconds since 1970.
   package var ts: Int64
   package var location: Location?
-  /// The sender's own identity for this reading; absent when empty.
+  /// Whether `ts` is the sender's, rather than the time of arrival. It stands here, where it takes no room.
+  package var isTimed = false
+  /// The sender's own identity for this reading, or one made for it; absent when empty.
   package var id: ByteRange = .none
   /// Where its tags are among the batch's.
   package var firstTag: UInt32 = 0

@@ -58,6 +58,9 @@ package final class ReadingBatch: @unchecked Sendable {
   @inline(__always)
   package func append(_ reading: Reading) { readings.append(reading) }
 
+  /// Gives a reading an id.
+  package func identify(_ index: Int, as id: UnsafeRawBufferPointer) { readings[index].id = keep(id) }
+
   /// A state to return to.
   package struct Mark {
     fileprivate let readings: Int

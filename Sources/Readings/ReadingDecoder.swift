@@ -220,7 +220,9 @@ package struct ReadingDecoder: Sendable {
         )
       }
       reading.unit = batch.keep(text)
-    case .ts: reading.ts = try Self.time(value)
+    case .ts:
+      reading.ts = try Self.time(value)
+      reading.isTimed = true
     case .location: reading.location = try Self.location(value)
     case .id:
       guard let text = value.string, ReadingRules.isPlain(text, limit: ReadingRules.idLimit) else { throw Self.badID }

@@ -1,9 +1,9 @@
 /// A small random number generator that gives the same numbers for the same seed (SplitMix64: Steele, Lea and Flood,
 /// "Fast Splittable Pseudorandom Number Generators", 2014).
-struct SeededGenerator: RandomNumberGenerator, Sendable {
+package struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
-  init(seed: UInt64) { state = seed }
+  package init(seed: UInt64) { state = seed }
 
   /// One of many independent generators of a seed.
   init(seed: UInt64, stream: UInt64) {
@@ -12,7 +12,7 @@ struct SeededGenerator: RandomNumberGenerator, Sendable {
     state = other.next()
   }
 
-  mutating func next() -> UInt64 {
+  package mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     var mixed = state
     mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9

@@ -31,11 +31,14 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     /// Added to Kafka's offsets in what is stored. Not zero for a Kafka that forgets everything when it ends, and counts
     /// from zero again: its messages would be taken for earlier ones.
     package var offsetBase: Int64
+    /// Whether a time-series collection is written to under the ledger. Without it a reading may be there twice: for the
+    /// test that has to find that out.
+    package var keepsLedger: Bool
 
     package init(
       kafka: KafkaConfiguration, topic: String, group: String, schema: DatabaseSchema, bounds: TimeBounds,
       batchReadings: Int, batchDelay: Duration, backlog: Backlog? = nil,
-      offsetBase: Int64 = 0
+      offsetBase: Int64 = 0, keepsLedger: Bool = true
     ) {
       self.kafka = kafka
       self.topic = topic
@@ -46,6 +49,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       self.batchDelay = batchDelay
       self.backlog = backlog
       self.offsetBase = offsetBase
+      self.keepsLedger = keepsLedger
     }
   }
 
@@ -118,10 +122,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     let offsetBase = configuration.offsetBase
     let inserter: any Inserter =
       switch configuration.schema.layout {
-      case .timeseries:
+      case .timeseries where configuration.keepsLedger:
         LedgeredInserter(
           readings: store, ledger: ledger, ids: ids, claimLifetime: Self.sessionTimeout, metrics: metrics, log: log)
-      case .documents: KeyedInserter(readings: store, ids: ids, metrics: metrics)
+      case .timeseries, .documents: KeyedInserter(readings: store, ids: ids, metrics: metrics)
       }
     let writer = Writer(
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,

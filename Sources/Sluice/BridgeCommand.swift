@@ -32,8 +32,8 @@ enum BridgeCommand: Command {
           mqtt: MQTTConfiguration(
             address: address, clientID: settings.string(.mqttClientID), keepAlive: settings.duration(.mqttKeepAlive)),
           group: share.isEmpty ? nil : share, bounds: Service.bounds(settings),
-          deliveryTimeout: settings.duration(.kafkaDeliveryTimeout)),
-        readings: try ReadingProducer(link, topic: topic),
+          deliveryTimeout: settings.duration(.kafkaDeliveryTimeout), deduplicates: settings.bool(.mqttDeduplication)),
+        readings: try ReadingProducer(link, topic: topic, acknowledgesEarly: service.breakage == .earlyAcknowledgement),
         deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic),
         log: service.log, health: service.health, metrics: service.metrics)
       bridge.start(under: service.supervisor) { link.close(timeout: .seconds(5)) }

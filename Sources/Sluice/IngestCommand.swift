@@ -20,7 +20,7 @@ enum IngestCommand: Command {
     let link = try service.link(topics: [topic])
     let publisher: ReadingProducer
     do {
-      publisher = try ReadingProducer(link, topic: topic)
+      publisher = try ReadingProducer(link, topic: topic, acknowledgesEarly: service.breakage == .earlyAcknowledgement)
     } catch {
       throw .failed("SLUICE_KAFKA_TOPIC: \(error)")
     }

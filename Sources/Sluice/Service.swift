@@ -17,6 +17,8 @@ struct Service {
   var backlog: Backlog?
   /// Added to Kafka's offsets in what is stored; zero unless Kafka counts from zero again when it is started.
   var offsetBase: Int64 = 0
+  /// What is broken on purpose.
+  let breakage = Breakage.chosen
   /// The producer that roles of one process share.
   private var sharedLink: KafkaLink?
 
@@ -29,6 +31,7 @@ struct Service {
     Signals.blockTermination()
     supervisor = Supervisor(log: log)
     metrics.addProcessMetrics()
+    if let breakage { log.warning("broken on purpose, for a test", ["what": .string(breakage.rawValue)]) }
   }
 
   private init(part name: String, of whole: Service, settings: Settings, link: KafkaLink) {

@@ -26,7 +26,7 @@ enum SinkCommand: Command {
           kafka: try Service.kafka(settings), topic: settings.string(.kafkaTopic), group: settings.string(.kafkaGroup),
           schema: Service.schema(settings), bounds: Service.bounds(settings),
           batchReadings: settings.int(.batchReadings), batchDelay: settings.duration(.batchDelay),
-          backlog: service.backlog, offsetBase: service.offsetBase),
+          backlog: service.backlog, offsetBase: service.offsetBase, keepsLedger: service.breakage != .noLedger),
         pool: pool, recoveryPool: recoveryPool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic),
         log: service.log,
         health: service.health, metrics: service.metrics)

@@ -13,7 +13,7 @@ import Testing
       "SLUICE_MANAGEMENT_LISTEN": "127.0.0.1:\(TestServers.freePort())",
     ]
     let environment = DevProcess.environment.merging(free) { $1 }.merging(settings) { $1 }
-    let process = try ChildProcess([Roles.executable, "check"], environment: environment, output: file)
+    let process = try ChildProcess([TestServers.sluice, "check"], environment: environment, output: file)
     let code = try #require(process.wait(timeout: timeout))
     return (code, try String(contentsOfFile: file, encoding: .utf8))
   }

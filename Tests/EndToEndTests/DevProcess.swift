@@ -46,7 +46,7 @@ final class DevProcess {
   deinit { process.kill() }
 
   private static func launch(_ flags: [String], _ folder: String) throws -> ChildProcess {
-    try ChildProcess([Roles.executable] + flags, environment: environment, output: "\(folder)/log")
+    try ChildProcess([TestServers.sluice] + flags, environment: environment, output: "\(folder)/log")
   }
 
   /// Starts it again after its end, with its data.

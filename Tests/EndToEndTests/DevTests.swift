@@ -106,7 +106,7 @@ struct DevTests {
       "127.0.0.1:\(ports[1])", "--mqtt-port", "\(ports[2])", "--mongodb-port", "\(ports[3])",
     ]
     let process = try ChildProcess(
-      [Roles.executable, "dev"] + flags + words, environment: DevProcess.environment, output: "\(folder)/log")
+      [TestServers.sluice, "dev"] + flags + words, environment: DevProcess.environment, output: "\(folder)/log")
     let code = try #require(process.wait(timeout: .seconds(60)))
     return (code, try String(contentsOfFile: "\(folder)/log", encoding: .utf8))
   }

@@ -7,13 +7,6 @@ import TestServers
 
 /// The processes of one deployment: roles of the executable that was just built, on servers of the tests.
 final class Roles {
-  /// The executable, beside the tests' own bundle.
-  static let executable: String = {
-    let bundle = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    let here = CommandLine.arguments.first { $0.contains(".xctest") }.map { URL(fileURLWithPath: $0) } ?? bundle
-    return here.deletingLastPathComponent().appendingPathComponent("sluice").path
-  }()
-
   let folder = TestServers.temporaryFolder("roles")
   let topic = "t-\(UUID().uuidString.prefix(8))"
   let database = "d-\(UUID().uuidString.prefix(8))"
@@ -43,7 +36,7 @@ final class Roles {
     let management = TestServers.freePort()
     let name = "\(role)-\(processes.count)"
     let process = try ChildProcess(
-      [Self.executable, role, "--management-listen", "127.0.0.1:\(management)"] + flags, environment: environment,
+      [TestServers.sluice, role, "--management-listen", "127.0.0.1:\(management)"] + flags, environment: environment,
       output: "\(folder)/\(name).log")
     processes.append(process)
     let client = try HTTPClient()
@@ -60,12 +53,37 @@ final class Roles {
   /// Runs a command to its end.
   func run(_ words: [String], timeout: Duration = .seconds(120)) throws -> (code: Int32, output: String) {
     let file = "\(folder)/\(UUID().uuidString)"
-    let process = try ChildProcess([Self.executable] + words, environment: environment, output: file)
+    let process = try ChildProcess([TestServers.sluice] + words, environment: environment, output: file)
     guard let code = process.wait(timeout: timeout) else {
       process.kill()
       throw TestServerError("sluice \(words[0]) did not end in \(timeout)")
     }
     return (code, (try? String(contentsOfFile: file, encoding: .utf8)) ?? "")
+  }
+
+  /// Waits until the sinks are done with that many messages, which is all that the topic has.
+  func awaitCommitted(_ count: Int) throws {
+    var configuration = KafkaConfiguration(brokers: environment["SLUICE_KAFKA_BROKERS"] ?? "")
+    configuration.set("group.id", environment["SLUICE_KAFKA_GROUP"] ?? "")
+    let admin = try Admin(KafkaConfiguration(brokers: environment["SLUICE_KAFKA_BROKERS"] ?? ""))
+    defer { admin.close() }
+    let partitions = try admin.partitionCount(of: topic, timeout: .seconds(30)) ?? 0
+    let reader = try Consumer(configuration)
+    defer { reader.close() }
+    let all = (0..<Int32(partitions)).map { TopicPartition(topic: topic, partition: $0) }
+    var committed = 0
+    try eventually(timeout: .seconds(120), "\(count) messages are committed") {
+      committed = Int(try reader.committed(all, timeout: .seconds(30)).values.reduce(0, +))
+      return committed >= count
+    }
+    guard committed == count else { throw TestServerError("\(committed) messages are committed instead of \(count)") }
+  }
+
+  /// The value of a metric without labels; nil when the role does not say.
+  func metric(_ name: String, at management: UInt16) throws -> Int? {
+    let answer = try HTTPClient().send("GET", "http://127.0.0.1:\(management)/metrics", timeout: .seconds(5))
+    let line = answer.text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+    return line.flatMap { $0.split(separator: " ").last }.flatMap { Int($0) }
   }
 
   /// How often each reading is in the database, by device and the sequence number in its tag.

@@ -352,7 +352,7 @@ import Testing
       let errors = kind.enumerated().filter { $0.element != 1 }.map { offset, kind in
         kind == 0
           ? #"{"index":\#(offset),"field":"device","reason":"is required"}"#
-          : #"{"index":\#(offset),"field":"","reason":"Kafka did not acknowledge in time; it may still be delivered: repeat with the same id"}"#
+          : #"{"index":\#(offset),"field":"","reason":"Kafka did not acknowledge in time; it may still be delivered: repeat with the same id or Idempotency-Key"}"#
       }
       #expect(
         request.text

@@ -49,6 +49,23 @@ package final class MosquittoServer: Sendable {
   }
   /// Ends a freeze.
   package func resume() { process.withLock { $0.signal(SIGCONT) } }
+  /// Has it write its sessions and messages to disk, and waits until it has: what it acknowledged is there then.
+  package func save() throws {
+    // The second time for what was on its way to it the first time.
+    for _ in 0..<2 {
+      let before = savedAt
+      process.withLock { $0.signal(SIGUSR1) }
+      try eventually("mosquitto has saved its messages") { savedAt != before }
+    }
+  }
+
+  /// In nanoseconds; nil before the first time.
+  private var savedAt: Int? {
+    var status = stat()
+    guard stat("\(folder)/mosquitto.db", &status) == 0 else { return nil }
+    return status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
+  }
+
   /// Ends it cleanly; sessions and messages are saved.
   package func stop() { process.withLock { $0.end() } }
   /// Starts it again on the same port, with what it had saved.

@@ -12,6 +12,13 @@ package enum TestServers {
     return repository.deletingLastPathComponent().appendingPathComponent("shared/servers").path
   }()
 
+  /// The executable `sluice`, beside the program or the tests' bundle that runs.
+  package static let sluice: String = {
+    let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    let here = CommandLine.arguments.first { $0.contains(".xctest") }.map { URL(fileURLWithPath: $0) } ?? program
+    return here.deletingLastPathComponent().appendingPathComponent("sluice").path
+  }()
+
   /// All that this test process writes is below this folder; `make test` ends and removes what is left in it.
   package static let root: String = {
     let base = ProcessInfo.processInfo.environment["SLUICE_TEST_FOLDER"] ?? NSTemporaryDirectory()

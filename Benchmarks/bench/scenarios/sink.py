@@ -44,7 +44,7 @@ class _Observation:
     """None when the contender had ended."""
 
 
-def _start_sluice(bench: Bench, work: _Work) -> Child:
+def _start_sluice(environment: dict[str, str], bench: Bench, work: _Work) -> Child:
     settings = {
         "kafka-brokers": bench.kafka.brokers,
         "kafka-topic": work.topic,
@@ -52,7 +52,7 @@ def _start_sluice(bench: Bench, work: _Work) -> Child:
         "mongodb-database": work.database,
     }
     sluice.setup(bench.workspace, settings)
-    return sluice.start(bench.workspace, "sink", settings | {"kafka-group": work.database}).child
+    return sluice.start(bench.workspace, "sink", settings | {"kafka-group": work.database}, environment).child
 
 
 def _start_ceiling(batch: int, bench: Bench, work: _Work) -> Child:
@@ -103,38 +103,60 @@ def _start_python(bench: Bench, work: _Work) -> Child:
     return bench.workspace.start("Python consumer", command)
 
 
+_SLUICE = _Contender("Sluice", functools.partial(_start_sluice, {}))
 _CONTENDERS = [
-    _Contender("Sluice", _start_sluice),
+    _SLUICE,
     _Contender("C, libmongoc, batches of 1,000", functools.partial(_start_ceiling, 1_000)),
     _Contender("C, libmongoc, batches of 5,000", functools.partial(_start_ceiling, 5_000)),
     _Contender("Kafka Connect", _start_kafka_connect),
     _Contender("Python consumer", _start_python),
     _Contender("Telegraf", _start_telegraf),
 ]
+_LEDGER_CONTENDERS = [
+    _SLUICE,
+    # For tests alone: it stores readings twice after a crash.
+    _Contender("Sluice, its ledger off", functools.partial(_start_sluice, {"SLUICE_TEST_BREAK": "no-ledger"})),
+]
 
 
 def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
-    options = bench.options
-    topic = bench.kafka.new_topic("backlog")
-    received = str(time.time_ns() // 1_000_000)
-    bench.kafka.fill(topic, readings.backlog(options.backlog), {"source": "http", "received": received})
     result = Result(
         "sink",
         "A backlog into a time-series collection",
         [
-            f"{options.backlog:,} readings of {readings.DEVICES} devices on 4 partitions of one Kafka node, the same "
-            "for all, each contender with a consumer group, a database and a process of its own. The first tenth is "
-            "warm-up: the rate is that of the documents that became visible after it. After "
-            f"{options.bound} s a contender is stopped, and its rate is what it did by then.",
+            _conditions(bench),
             "The C program has no Kafka: it inserts prepared documents, unordered, on one thread. Sluice "
             "also keeps its ledger, the devices' latest values and its indexes; the others do none of that, and may "
             "store a reading twice after a crash.",
         ],
         [Table("documents", _METRICS)],
     )
-    return result, [
+    return result, _measurements(bench, result, _CONTENDERS)
+
+
+def _prepare_ledger(bench: Bench) -> tuple[Result, list[Measurement]]:
+    result = Result(
+        "ledger", "What storing each reading once costs", [_conditions(bench)], [Table("documents", _METRICS)]
+    )
+    return result, _measurements(bench, result, _LEDGER_CONTENDERS)
+
+
+def _conditions(bench: Bench) -> str:
+    return (
+        f"{bench.options.backlog:,} readings of {readings.DEVICES} devices on 4 partitions of one Kafka node, the same "
+        "for all, each contender with a consumer group, a database and a process of its own. The first tenth is "
+        "warm-up: the rate is that of the documents that became visible after it. After "
+        f"{bench.options.bound} s a contender is stopped, and its rate is what it did by then."
+    )
+
+
+def _measurements(bench: Bench, result: Result, contenders: list[_Contender]) -> list[Measurement]:
+    topic = bench.kafka.new_topic(f"backlog-{result.name}")
+    received = str(time.time_ns() // 1_000_000)
+    bench.kafka.fill(topic, readings.backlog(bench.options.backlog), {"source": "http", "received": received})
+    return [
         (result.tables[0], contender.name, functools.partial(_measure, bench, contender, topic))
-        for contender in _CONTENDERS
+        for contender in contenders
     ]
 
 
@@ -151,7 +173,7 @@ def _measure(bench: Bench, contender: _Contender, topic: str, number: int) -> Sa
     finally:
         bench.mongodb.drop(work.database)
     is_complete = observations[-1].documents >= bench.options.backlog
-    if contender.name == "Sluice" and is_complete and stored != bench.options.backlog:
+    if contender is _SLUICE and is_complete and stored != bench.options.backlog:
         raise ContenderFailed(f"{stored:,} documents of {bench.options.backlog:,} readings")
     return _rate(observations, bench.options.backlog // 10) | {"documents": stored}
 
@@ -201,3 +223,4 @@ def _rate(observations: list[_Observation], warm_up: int) -> Sample:
 
 
 SCENARIO = Scenario("sink", "a backlog of readings from Kafka into a time-series collection", _prepare)
+LEDGER = Scenario("ledger", "the same backlog with and without the sink's ledger", _prepare_ledger)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -224,6 +225,7 @@ static inline bool sluice_http_header(struct MHD_Connection *connection, const c
   return MHD_lookup_connection_value_n(connection, MHD_HEADER_KIND, name, size, value, value_size) == MHD_YES;
 }
 
+<<<<<<< HEAD
 /// A word that is looked for in all header fields of a name, each of which is a list (RFC 9110, 5.6.1).
 struct sluice_http_word {
   const char *name;
@@ -255,6 +257,27 @@ static inline bool sluice_http_has_word(struct MHD_Connection *connection, const
   struct sluice_http_word wanted = {name, word, name_size, word_size, false};
   MHD_get_connection_values_n(connection, MHD_HEADER_KIND, sluice_http_find_word, &wanted);
   return wanted.found;
+=======
+struct sluice_http_counting {
+  const char *name;
+  size_t size;
+  size_t count;
+};
+
+static inline enum MHD_Result sluice_http_count_field(void *counting, enum MHD_ValueKind kind, const char *name,
+                                                      size_t name_size, const char *value, size_t value_size) {
+  struct sluice_http_counting *c = (struct sluice_http_counting *)counting;
+  (void)kind, (void)value, (void)value_size;
+  if (name_size == c->size && strncasecmp(name, c->name, c->size) == 0) c->count++;
+  return MHD_YES;
+}
+
+/// How many header fields of that name the request has.
+static inline size_t sluice_http_header_count(struct MHD_Connection *connection, const char *name, size_t size) {
+  struct sluice_http_counting counting = {name, size, 0};
+  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, sluice_http_count_field, &counting);
+  return counting.count;
+>>>>>>> main
 }
 
 /// False when the query has no such name; `value` stays null for a name without "=".
