@@ -119,8 +119,9 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     remaining.store(produced, ordering: .relaxed)
     // Before producing: the first report may come before the last reading is handed over.
     exchange.suspend()
+    let source: StaticString = framing == .message ? "stream" : "http"
     route.publisher.publish(
-      workspace.batch, headers: ReadingProducer.headers(source: framing == .message ? "stream" : "http", received: now, traceparent: traceparent),
+      workspace.batch, headers: ReadingProducer.headers(source: source, received: now, traceparent: traceparent),
       receiver: self, buffer: &workspace.buffer)
     return nil
   }

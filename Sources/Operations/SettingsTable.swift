@@ -18,7 +18,8 @@ extension Setting {
     retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
-    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, tlsCertificate, tlsKey,
+    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, streamConnections, streamInFlight, streamPingInterval,
+    streamIdleTimeout, tlsCertificate, tlsKey,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
   ]
 
@@ -141,6 +142,18 @@ extension Setting {
   package static let httpMemoryLimit = Setting(
     "SLUICE_HTTP_MEMORY_LIMIT", .bytes(1 << 20...1 << 40), .text("256MiB"), roles: ingests,
     "Bytes of bodies held at once; further requests are told to come later.")
+  package static let streamConnections = Setting(
+    "SLUICE_STREAM_CONNECTIONS", .integer(1...1_000_000), .text("1000"), roles: ingests,
+    "WebSockets at once, which count as connections too.")
+  package static let streamInFlight = Setting(
+    "SLUICE_STREAM_IN_FLIGHT", .integer(1...100_000), .text("1000"), roles: ingests,
+    "Messages of one WebSocket that may wait for Kafka; until there are fewer, nothing more is read from it.")
+  package static let streamPingInterval = Setting(
+    "SLUICE_STREAM_PING_INTERVAL", .duration(.seconds(1) ... .seconds(3_600)), .text("20s"), roles: ingests,
+    "Silence of a WebSocket after which it gets a ping; as much again, and it is cut off.")
+  package static let streamIdleTimeout = Setting(
+    "SLUICE_STREAM_IDLE_TIMEOUT", .duration(.seconds(1) ... .seconds(86_400)), .text("10m"), roles: ingests,
+    "How long a WebSocket may be without a message.")
   package static let tlsCertificate = Setting(
     "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")

@@ -225,7 +225,6 @@ static inline bool sluice_http_header(struct MHD_Connection *connection, const c
   return MHD_lookup_connection_value_n(connection, MHD_HEADER_KIND, name, size, value, value_size) == MHD_YES;
 }
 
-<<<<<<< HEAD
 /// A word that is looked for in all header fields of a name, each of which is a list (RFC 9110, 5.6.1).
 struct sluice_http_word {
   const char *name;
@@ -257,7 +256,8 @@ static inline bool sluice_http_has_word(struct MHD_Connection *connection, const
   struct sluice_http_word wanted = {name, word, name_size, word_size, false};
   MHD_get_connection_values_n(connection, MHD_HEADER_KIND, sluice_http_find_word, &wanted);
   return wanted.found;
-=======
+}
+
 struct sluice_http_counting {
   const char *name;
   size_t size;
@@ -277,7 +277,6 @@ static inline size_t sluice_http_header_count(struct MHD_Connection *connection,
   struct sluice_http_counting counting = {name, size, 0};
   MHD_get_connection_values_n(connection, MHD_HEADER_KIND, sluice_http_count_field, &counting);
   return counting.count;
->>>>>>> main
 }
 
 /// False when the query has no such name; `value` stays null for a name without "=".
