@@ -160,6 +160,8 @@ extension FrameCodec {
   private static let frameBegan: wslay_event_on_frame_recv_start_callback = { _, frame, owner in
     guard let codec = unsafe FrameCodec.codec(owner), let frame = unsafe frame?.pointee else { return }
     codec.isControl = frame.opcode & 8 != 0
+    // Half a code (RFC 6455, 5.5.1), which the library takes for none.
+    if frame.opcode == UInt8(WSLAY_CONNECTION_CLOSE.rawValue), frame.payload_length == 1 { codec.fail(.protocolError) }
     guard !codec.isControl, !codec.hasClosed else { return }
     if frame.opcode != UInt8(WSLAY_CONTINUATION_FRAME.rawValue) {
       codec.messageSize = 0
