@@ -79,8 +79,8 @@ static inline size_t sluice_http_keep_escapes(void *context, struct MHD_Connecti
 /// Starts a daemon without a listening socket (connections are handed to it) and without a thread (whoever starts it
 /// calls `MHD_run`); null, with a message in the log, on failure. `settings` must outlive the daemon.
 static inline struct MHD_Daemon *sluice_http_start(struct sluice_http_settings *settings) {
-  unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_UPGRADE | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG |
-                   (settings->tls ? MHD_USE_TLS : 0);
+  unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_NO_LISTEN_SOCKET |
+                   MHD_USE_ERROR_LOG | (settings->tls ? MHD_USE_TLS : 0);
   struct MHD_OptionItem options[12];
   int n = 0;
 #define SLUICE_OPTION(name, number, pointer) \
