@@ -47,7 +47,7 @@ let package = Package(
     // Model
     module("Timestamps"),
     module("Readings", ["JSON", "Timestamps"]),
-    module("Dialects", ["Readings", "JSON"]),
+    module("Dialects", ["Readings", "Timestamps", "JSON"]),
 
     // Operations
     module("Operations", ["Timestamps"]),
@@ -65,6 +65,9 @@ let package = Package(
     // What the pipelines share: readings and dead letters into Kafka
     module("Publishing", ["Readings", "Timestamps", "Kafka", "Operations"]),
 
+    // What was put aside: looking at it, and putting it back
+    module("DeadLetters", ["Readings", "Dialects", "JSON", "Timestamps", "Kafka", "Publishing", "Operations"]),
+
     // Pipelines
     module(
       "Ingest",
@@ -79,9 +82,8 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Operations", "HTTP", "WebSocket", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "Ingest",
-        "Bridge",
-        "Sink", "Simulation",
+        "Readings", "Operations", "HTTP", "WebSocket", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing",
+        "DeadLetters", "Ingest", "Bridge", "Sink", "Simulation",
       ],
       swiftSettings: strict),
 
@@ -90,16 +92,20 @@ let package = Package(
     tests("JSON", ["JSON"]),
     tests("Timestamps", ["Timestamps"]),
     tests("Readings", ["Readings", "JSON"]),
-    tests("Dialects", ["Dialects", "Readings"]),
+    .target(
+      name: "DialectExercise", dependencies: ["Dialects", "Readings", "JSON"], path: "Tests/DialectExercise",
+      swiftSettings: strict),
+    tests("Dialects", ["Dialects", "DialectExercise", "Readings", "JSON"]),
     tests("Operations", ["Operations"]),
     tests("Compression", ["Compression"]),
     tests("HTTP", ["HTTP", "TestServers"]),
-    tests("WebSocket", ["WebSocket", "HTTP", "TestServers"]),
+    tests("WebSocket", ["WebSocket", "TestServers"]),
     tests("HTTPClient", ["HTTPClient", "TestServers"]),
     tests("Kafka", ["Kafka", "TestServers"]),
     tests("MongoDB", ["MongoDB", "TestServers"]),
     tests("MQTT", ["MQTT", "TestServers"]),
     tests("Publishing", ["Publishing", "Readings", "Kafka", "Operations", "TestServers"]),
+    tests("DeadLetters", ["DeadLetters", "Publishing", "Readings", "JSON", "Kafka", "Operations", "TestServers"]),
     tests(
       "Ingest",
       [
@@ -123,3 +129,10 @@ let package = Package(
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
 )
+
+// Only for scripts/fuzz: its main function comes from libFuzzer, which other builds do not link.
+if Context.environment["SLUICE_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "Fuzz", dependencies: ["DialectExercise"], path: "Tests/Fuzz", exclude: ["Corpus"], swiftSettings: strict))
+}

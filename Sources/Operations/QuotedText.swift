@@ -1,5 +1,5 @@
 /// JSON strings, which the log's text form uses for its quoted values too.
-enum QuotedText {
+package enum QuotedText {
   /// Longer values are cut: a log line or a report stays readable, and small, whatever a peer sent.
   static let limit = 4_096
 
@@ -7,7 +7,7 @@ enum QuotedText {
   ///
   /// Escaped are the quote and the backslash (RFC 8259, section 7), and all characters that could break a line or
   /// mislead a terminal: controls (C0, DEL, C1), line and paragraph separators, bidirectional overrides.
-  static func append(_ text: String, to bytes: inout [UInt8]) {
+  package static func append(_ text: String, to bytes: inout [UInt8]) {
     bytes.append(UInt8(ascii: "\""))
     var written = 0
     for scalar in text.unicodeScalars {

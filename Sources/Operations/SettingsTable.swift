@@ -1,7 +1,7 @@
 // The one table of settings: names, defaults, limits and meanings. Help and README are made from it.
 
 private let everyone = Set(Role.allCases)
-private let kafkaClients: Set<Role> = [.ingest, .bridge, .sink, .dev, .setup, .check]
+private let kafkaClients: Set<Role> = [.ingest, .bridge, .sink, .dev, .setup, .check, .dlq]
 private let producers: Set<Role> = [.ingest, .bridge, .sink, .dev, .check]
 private let databaseClients: Set<Role> = [.sink, .dev, .setup, .check]
 private let sinks: Set<Role> = [.sink, .dev, .check]
@@ -32,7 +32,7 @@ extension Setting {
     "SLUICE_KAFKA_TOPIC", .topic, .text("sensor-data"), roles: kafkaClients, "Topic of the readings.")
   package static let kafkaDeadLetterTopic = Setting(
     "SLUICE_KAFKA_DEAD_LETTER_TOPIC", .topic, .derived(from: "SLUICE_KAFKA_TOPIC", suffix: ".dlq"),
-    roles: [.bridge, .sink, .dev, .setup, .check], "Topic of the messages that cannot be stored.")
+    roles: [.bridge, .sink, .dev, .setup, .check, .dlq], "Topic of the messages that cannot be stored.")
   package static let kafkaConfig = Setting(
     "SLUICE_KAFKA_CONFIG", .keyValues, .text(""), roles: kafkaClients, secret: true,
     "Properties of librdkafka, such as security.protocol=sasl_ssl;sasl.username=…")
@@ -44,8 +44,8 @@ extension Setting {
     roles: [.setup, .dev, .check],
     "Partitions of a topic when it is created; no more sinks than that can work at once.")
   package static let kafkaReplication = Setting(
-    "SLUICE_KAFKA_REPLICATION", .integer(1...100), .text("1"), roles: [.setup, .dev, .check],
-    "Copies of each partition when a topic is created; 3 survives the loss of a broker.")
+    "SLUICE_KAFKA_REPLICATION", .integer(0...100), .text("0"), roles: [.setup, .dev, .check],
+    "Copies of each partition when a topic is created; 3 survives the loss of a broker; 0: one per broker, at most 3.")
   package static let kafkaDeliveryTimeout = Setting(
     "SLUICE_KAFKA_DELIVERY_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("10s"),
     roles: producers, "How long Kafka may take to acknowledge a message before its sender is told to repeat it.")
@@ -78,11 +78,11 @@ extension Setting {
 
   package static let retention = Setting(
     "SLUICE_RETENTION", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("90d"),
-    roles: [.ingest, .bridge, .sink, .dev, .setup, .check],
+    roles: [.ingest, .bridge, .sink, .dev, .setup, .check, .dlq],
     "How long readings are kept, from the time they were measured; older ones are refused.")
   package static let futureTolerance = Setting(
-    "SLUICE_FUTURE_TOLERANCE", .duration(.zero ... .seconds(365 * 86_400)), .text("5m"), roles: services,
-    "How far ahead of this machine's clock a reading may be.")
+    "SLUICE_FUTURE_TOLERANCE", .duration(.zero ... .seconds(365 * 86_400)), .text("5m"),
+    roles: services.union([.dlq]), "How far ahead of this machine's clock a reading may be.")
   package static let deduplicationWindow = Setting(
     "SLUICE_DEDUPLICATION_WINDOW", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("24h"),
     roles: databaseClients, "How long a sender's id is remembered.")
@@ -174,7 +174,7 @@ extension Setting {
     "Lines to read, or one JSON object a line.")
   package static let shutdownTimeout = Setting(
     "SLUICE_SHUTDOWN_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("20s"),
-    roles: [.ingest, .bridge, .sink, .dev, .check, .simulate],
+    roles: [.ingest, .bridge, .sink, .dev, .check, .dlq, .simulate],
     "How long the process may take to finish its work when it is told to stop.")
   package static let config = Setting(
     "SLUICE_CONFIG", .path, .text(""), roles: everyone,

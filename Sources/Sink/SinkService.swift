@@ -68,6 +68,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let metrics: SinkMetrics
   private let log: Log
   private let databaseState: StateLog
+  private let deadLetterState: StateLog
   private let consumerState: StateLog
   private let observer: ClientLog
   private let generation = Generation()
@@ -94,6 +95,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       pool: pool, recoveryPool: recoveryPool, database: configuration.schema.database, topic: configuration.topic)
     ids = SenderIDs(pool: pool, database: configuration.schema.database)
     databaseState = StateLog("mongodb", log: log, health: health.component("mongodb"))
+    deadLetterState = StateLog("dead letters", log: log, health: health.component("dead_letters"))
+    deadLetterState.ok()
     consumerState = StateLog("consumer", log: log)
     observer = ClientLog(log.component("kafka"))
     decoder = MessageDecoder(bounds: configuration.bounds, unknownMembers: self.metrics.unknownMembers)
@@ -109,11 +112,17 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     let settings = [
       "session.timeout.ms": "\(Self.sessionTimeout.components.seconds * 1_000)", "heartbeat.interval.ms": "2000",
       "partition.assignment.strategy": "range,roundrobin",
-      // Bounds what librdkafka fetches ahead, per consumer.
-      "queued.max.messages.kbytes": "16384", "fetch.wait.max.ms": "100", "reconnect.backoff.ms": "100",
+      // Bounds what librdkafka fetches ahead, per consumer. It does not count headers: so few messages are enough to wait
+      // with the next fetch, which brings a mebibyte of each partition.
+      "queued.max.messages.kbytes": "16384", "queued.min.messages": "50", "fetch.wait.max.ms": "100",
+      "reconnect.backoff.ms": "100",
       "reconnect.backoff.max.ms": "1000",
     ]
     for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
+    let sessionTimeout =
+      kafka.value("session.timeout.ms").flatMap { Int($0) }.map { Duration.milliseconds($0) } ?? Self.sessionTimeout
+    // A redrive puts messages and the note that it did so on Kafka as one: what of it does not count must not be stored.
+    kafka.set("isolation.level", "read_committed")
     let consumer = try Consumer(kafka, group: configuration.group, handler: self, observer: observer)
     try consumer.subscribe([configuration.topic])
     self.consumer.withLock { $0 = consumer }
@@ -124,13 +133,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       switch configuration.schema.layout {
       case .timeseries where configuration.keepsLedger:
         LedgeredInserter(
-          readings: store, ledger: ledger, ids: ids, claimLifetime: Self.sessionTimeout, metrics: metrics, log: log)
+          readings: store, ledger: ledger, ids: ids, claimLifetime: sessionTimeout, metrics: metrics, log: log)
       case .timeseries, .documents: KeyedInserter(readings: store, ids: ids, metrics: metrics)
       }
     let writer = Writer(
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
       metrics: metrics,
-      state: databaseState, log: log,
+      state: databaseState, deadLetterState: deadLetterState, log: log,
       commit: { [log, metrics] stored, wait in
         let offsets = stored.mapValues { $0 - offsetBase }
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })

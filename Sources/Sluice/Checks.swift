@@ -62,10 +62,11 @@ struct Checks: Sendable {
     if topic.leaderless > 0 {
       return .problem(setting, "\(text), \(topic.leaderless) without a leader: start the brokers that are missing")
     }
-    if topic.replication < settings.int(.kafkaReplication) {
+    let replication = Service.replication(settings, brokers: cluster.brokers.count)
+    if topic.replication < replication {
       return .problem(
         setting,
-        "\(text), while \(Setting.kafkaReplication.name) asks for \(settings.int(.kafkaReplication)): raise it with "
+        "\(text), while \(Setting.kafkaReplication.name) asks for \(replication): raise it with "
           + "Kafka's kafka-reassign-partitions")
     }
     return .ok(setting, text)

@@ -52,7 +52,7 @@ import WebSocket
         case 101:
           #expect(client.head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"))
           #expect(client.head.contains("Upgrade: websocket\r\n") && client.head.contains("Connection: Upgrade\r\n"))
-          #expect(!client.head.contains("Sec-WebSocket-Extensions") && !client.head.contains("Protocol"))
+          #expect(!client.head.contains("Sec-WebSocket-Extensions") && !client.head.contains("Sec-WebSocket-Protocol"))
         case 426: #expect(client.head.contains("Sec-WebSocket-Version: 13\r\n"))
         default: break
         }

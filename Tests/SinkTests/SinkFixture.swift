@@ -72,7 +72,9 @@ final class SinkFixture {
         }
       }
     }
-    if let failed = receipt.wait().first { throw TestServerError("message \(failed) was not delivered") }
+    if let failed = receipt.wait().first {
+      throw TestServerError("message \(failed.index) was not delivered: \(failed.error)")
+    }
   }
 
   /// Readings number `range` of some devices, each with its number as a tag.
