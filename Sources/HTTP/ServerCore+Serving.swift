@@ -102,6 +102,7 @@ extension ServerCore {
   func completed(_ exchange: Exchange, how: Int32) {
     if exchange.record?.isUpgraded.load(ordering: .relaxed) == true {
       // The request was over when another protocol got the connection.
+      exchange.record?.loop.isReleased()
       upgraded.subtract(1, ordering: .sequentiallyConsistent)
       signalIfStopping()
       return

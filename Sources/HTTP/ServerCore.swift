@@ -76,9 +76,7 @@ final class ServerCore: Sendable {
     suspended.load(ordering: .sequentiallyConsistent) > 0 || resuming.load(ordering: .sequentiallyConsistent) > 0
   }
 
-  var isAnythingUpgraded: Bool {
-    upgraded.load(ordering: .sequentiallyConsistent) > 0 || resuming.load(ordering: .sequentiallyConsistent) > 0
-  }
+  var isAnythingUpgraded: Bool { upgraded.load(ordering: .sequentiallyConsistent) > 0 }
 
   /// Answers every suspended request that the server is stopping.
   func answerSuspended() {

@@ -34,8 +34,8 @@ final class StreamRoute: Sendable {
     return .upgrade(
       Upgrade(to: "websocket", headers: headers) { [self] connection in
         server.serve(
-          descriptor: connection.descriptor, received: connection.received, release: { connection.close() }
-        ) { StreamSession($0, readings, metrics: metrics, log: log.with(["client": .string(peer)])) }
+          descriptor: connection.descriptor, received: connection.received, release: { connection.close() },
+          receiver: { StreamSession($0, readings, metrics: metrics, log: log.with(["client": .string(peer)])) })
       })
   }
 }

@@ -85,12 +85,12 @@ import Testing
         release: {
           close(descriptor)
           releases.count.add(1, ordering: .relaxed)
-        }
-      ) { connection in
-        let receiver = Receiver(connection, holds: holds, answerLimit: answerLimit)
-        made.withLock { $0 = receiver }
-        return receiver
-      }
+        },
+        receiver: { connection in
+          let receiver = Receiver(connection, holds: holds, answerLimit: answerLimit)
+          made.withLock { $0 = receiver }
+          return receiver
+        })
       receiver = made.withLock { $0! }
     }
 
@@ -243,12 +243,12 @@ import Testing
     let released = Atomic(false)
     let made = Mutex<Receiver?>(nil)
     fixture.server.serve(
-      descriptor: pair[1], received: [], release: { released.store(true, ordering: .relaxed) }
-    ) { connection in
-      let receiver = Receiver(connection, holds: false)
-      made.withLock { $0 = receiver }
-      return receiver
-    }
+      descriptor: pair[1], received: [], release: { released.store(true, ordering: .relaxed) },
+      receiver: { connection in
+        let receiver = Receiver(connection, holds: false)
+        made.withLock { $0 = receiver }
+        return receiver
+      })
     let isReleased = released.load(ordering: .relaxed)
     #expect(isReleased)
     let endings = made.withLock { $0?.endings.map(\.cause) }
