@@ -9,8 +9,8 @@ import Publishing
 import Readings
 import Synchronization
 
-/// One `POST /v1/readings`: takes the body, decodes it, hands its readings to Kafka, and answers when the last of them is
-/// acknowledged or given up.
+/// One `POST /v1/readings`, or one message of a stream: takes the body, decodes it, hands its readings to Kafka, and
+/// answers when the last of them is acknowledged or given up.
 ///
 /// `@unchecked Sendable`: all but `undelivered` and `remaining`, which guard themselves, is written by the connection's
 /// thread before the first reading is produced, and then only by the last report, which follows all others.
@@ -31,6 +31,8 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private var produced = 0
   private var errors: [ItemError] = []
   private var exchange: Exchange?
+  /// The sender's number of a message, once that is decoded.
+  private(set) var sequence: Int64?
 
   private static let padding = [UInt8](repeating: 0, count: JSONParser.padding)
   /// Bytes that an error of an item takes, here and in the answer; one with both of its times takes 400.
@@ -132,8 +134,9 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     remaining.store(produced, ordering: .relaxed)
     // Before producing: the first report may come before the last reading is handed over.
     exchange.suspend()
+    let source: StaticString = framing == .message ? "stream" : "http"
     route.publisher.publish(
-      workspace.batch, headers: ReadingProducer.headers(source: "http", received: now, traceparent: traceparent),
+      workspace.batch, headers: ReadingProducer.headers(source: source, received: now, traceparent: traceparent),
       receiver: self, buffer: &workspace.buffer)
     return nil
   }
@@ -159,7 +162,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       do throws(BodyError) {
         try SluiceFormat.decode(
           padded: UnsafeRawBufferPointer(rebasing: bytes[..<count]), framing: framing, now: now,
-          context: workspace.context, into: workspace.batch, errors: &errors)
+          context: workspace.context, into: workspace.batch, errors: &errors, sequence: &sequence)
         return nil
       } catch {
         return error
