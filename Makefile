@@ -1,6 +1,6 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test demo bench lint fmt clean faults install-dependencies
+.PHONY: build test demo bench fuzz lint fmt clean faults install-dependencies
 
 build: install-dependencies
 	swift build -c release --product sluice
@@ -19,6 +19,10 @@ faults: install-dependencies
 # make bench ARGS=--help
 bench: build
 	Benchmarks/run $(ARGS)
+
+# make fuzz DIALECT=csv SECONDS=600; without a dialect it says which there are.
+fuzz:
+	scripts/fuzz "$(DIALECT)" $(SECONDS)
 
 lint:
 	swift format lint --strict --recursive Sources Tests Package.swift

@@ -3,18 +3,20 @@ import Dialects
 import HTTP
 import JSON
 import Kafka
+import Keys
 import Operations
 import Publishing
 import Readings
 import Synchronization
 
-/// One `POST /v1/readings`: takes the body, decodes it, hands its readings to Kafka, and answers when the last of them is
-/// acknowledged or given up.
+/// One `POST /v1/readings`, or one message of a stream: takes the body, decodes it, hands its readings to Kafka, and
+/// answers when the last of them is acknowledged or given up.
 ///
 /// `@unchecked Sendable`: all but `undelivered` and `remaining`, which guard themselves, is written by the connection's
 /// thread before the first reading is produced, and then only by the last report, which follows all others.
 final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable {
   private let route: ReadingsRoute
+  private let grant: Grant
   private let framing: SluiceFormat.Framing
   private var body: [UInt8] = []
   private let inflater: Inflater?
@@ -29,16 +31,19 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private var produced = 0
   private var errors: [ItemError] = []
   private var exchange: Exchange?
+  /// The sender's number of a message, once that is decoded.
+  private(set) var sequence: Int64?
 
   private static let padding = [UInt8](repeating: 0, count: JSONParser.padding)
   /// Bytes that an error of an item takes, here and in the answer; one with both of its times takes 400.
   private static let errorSize = 512
 
   init(
-    _ route: ReadingsRoute, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
+    _ route: ReadingsRoute, grant: Grant, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
     key: IdempotencyKey?, traceparent: [UInt8]?
   ) {
     self.route = route
+    self.grant = grant
     self.framing = framing
     self.key = key
     self.traceparent = traceparent
@@ -51,7 +56,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     body.reserveCapacity(length + JSONParser.padding)
   }
 
-  deinit { route.memory.give(reserved) }
+  deinit { route.memory.give(reserved, of: grant.account.bytes) }
 
   func receive(_ piece: UnsafeRawBufferPointer) -> Response? {
     guard let inflater else {
@@ -81,8 +86,9 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   /// Takes from the memory budget, or gives back, so that this request holds that many bytes.
   private func reserve(_ count: Int) -> Bool {
-    guard count <= reserved || route.memory.take(count - reserved) else { return false }
-    if count < reserved { route.memory.give(reserved - count) }
+    let bytes = grant.account.bytes
+    guard count <= reserved || route.memory.take(count - reserved, for: bytes, own: reserved) else { return false }
+    if count < reserved { route.memory.give(reserved - count, of: bytes) }
     reserved = count
     return true
   }
@@ -100,25 +106,37 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {
     let now = route.now()
-    if let refusal = decode(now, workspace) { return refuse(Answers.refused(refusal)) }
+    if let refusal = decode(now, workspace) {
+      // Looking at what is none costs as much as at a reading.
+      return refuse(grant.take(readings: 1)?.response ?? Answers.refused(refusal))
+    }
     body = []
+    let items = workspace.batch.count + errors.count
+    if let refusal = grant.take(readings: items) { return refuse(refusal.response) }
+    grant.filter(workspace.batch, errors: &errors)
     produced = workspace.batch.count
     // A small body can have an answer many times its size, and a client may be slow to read it.
-    guard reserve(min(errors.count * Self.errorSize, route.limits.memory)) else { return refuse(Answers.busy) }
+    guard reserve(min(errors.count * Self.errorSize, route.limits.memory)) else { return forgive(Answers.busy, items) }
     guard produced > 0 else {
       route.refused.increment(by: errors.count)
       return Answers.outcome(produced: 0, errors: errors, undelivered: [])
     }
     key?.identify(workspace.batch, refused: errors, buffer: &workspace.buffer)
     // Kafka may have gone while the body came in.
-    if let reason = route.publisher.unavailability { return refuse(Answers.unavailable(reason)) }
-    guard route.publisher.hasRoom(for: produced) else { return refuse(Answers.queueFull) }
+    if let reason = route.publisher.unavailability { return forgive(Answers.unavailable(reason), items) }
+    let account = grant.account
+    guard route.waiting.take(produced, for: account.readings) else { return forgive(Answers.shareTaken, items) }
+    guard route.publisher.hasRoom(for: produced) else {
+      route.waiting.give(produced, of: account.readings)
+      return forgive(Answers.queueFull, items)
+    }
     self.exchange = exchange
     remaining.store(produced, ordering: .relaxed)
     // Before producing: the first report may come before the last reading is handed over.
     exchange.suspend()
+    let source: StaticString = framing == .message ? "stream" : "http"
     route.publisher.publish(
-      workspace.batch, headers: ReadingProducer.headers(source: "http", received: now, traceparent: traceparent),
+      workspace.batch, headers: ReadingProducer.headers(source: source, received: now, traceparent: traceparent),
       receiver: self, buffer: &workspace.buffer)
     return nil
   }
@@ -131,6 +149,12 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     return answer
   }
 
+  /// Refuses items through no fault of the client's: they do not count against its rate.
+  private func forgive(_ answer: Response, _ items: Int) -> Response {
+    grant.give(readings: items)
+    return refuse(answer)
+  }
+
   private func decode(_ now: Int64, _ workspace: Workspace) -> BodyError? {
     let count = body.count
     body += Self.padding
@@ -138,7 +162,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       do throws(BodyError) {
         try SluiceFormat.decode(
           padded: UnsafeRawBufferPointer(rebasing: bytes[..<count]), framing: framing, now: now,
-          context: workspace.context, into: workspace.batch, errors: &errors)
+          context: workspace.context, into: workspace.batch, errors: &errors, sequence: &sequence)
         return nil
       } catch {
         return error
@@ -156,6 +180,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       }
     }
     guard remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+    route.waiting.give(produced, of: grant.account.readings)
     let undelivered = undelivered.withLock { $0 }
     route.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
     route.refused.increment(by: errors.count)

@@ -39,6 +39,16 @@ package final class Admin: Sendable {
     try describeTopic(topic, timeout: timeout)?.partitions
   }
 
+  /// Whether the cluster is a ``MockCluster``, here or in another process; nil when it did not say within `timeout`.
+  package func isMockCluster(timeout: Duration) throws(KafkaError) -> Bool? {
+    try handle.use { (client) throws(KafkaError) in
+      guard let name = unsafe rd_kafka_clusterid(client, timeout.kafkaMilliseconds) else { return nil }
+      defer { unsafe rd_kafka_mem_free(client, name) }
+      // rdkafka_mock.c calls its clusters so; Kafka's ids are 22 characters of base64.
+      return unsafe String(cString: name).hasPrefix("mockCluster")
+    }
+  }
+
   /// Makes a topic.
   /// - Parameters:
   ///   - replication: on how many brokers each partition is to be; -1 leaves it to the brokers.

@@ -81,6 +81,21 @@ import Synchronization
     return headers
   }
 
+  /// How many bytes its key, value and headers take.
+  package var byteCount: Int {
+    var count = unsafe message.pointee.key_len + message.pointee.len
+    guard let list = unsafe headerList else { return count }
+    var index = 0
+    var name: UnsafePointer<CChar>?
+    var value: UnsafeRawPointer?
+    var size = 0
+    while unsafe rd_kafka_header_get_all(list, index, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR {
+      count += size
+      index += 1
+    }
+    return count
+  }
+
   private var headerList: OpaquePointer? {
     unsafe headersParsing.withLock { _ in
       var list: OpaquePointer?

@@ -30,23 +30,27 @@ package final class Consumer: Sendable {
   }
 
   /// Makes a consumer for ``assign(_:)``. It joins no group; it must not subscribe or commit.
+  /// - Parameter reportsEnds: whether a poll fails with `.partitionEnd` each time a partition has been read to its end. An
+  ///   offset does not tell that: the last ones of a partition may be the marks of transactions, which nobody is given.
   /// - Throws: an error that names the setting that is wrong.
   package convenience init(
-    _ configuration: KafkaConfiguration, observer: (any ClientObserver)? = nil
+    _ configuration: KafkaConfiguration, reportsEnds: Bool = false, observer: (any ClientObserver)? = nil
   ) throws(KafkaError) {
     // The library insists on a name also where no group is used.
-    try self.init(configuration, handler: nil, observer: observer, defaults: [("group.id", "sluice-reader")])
+    try self.init(
+      configuration, handler: nil, observer: observer, defaults: [("group.id", "sluice-reader")],
+      reportsEnds: reportsEnds)
   }
 
   private init(
     _ configuration: KafkaConfiguration, handler: (any RebalanceHandler)?, observer: (any ClientObserver)?,
-    defaults: [(String, String)]
+    defaults: [(String, String)], reportsEnds: Bool = false
   ) throws(KafkaError) {
     let object = try ConfigurationObject.make(
       configuration, defaults: defaults + [("auto.offset.reset", "earliest")],
       required: [
-        ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("enable.partition.eof", "false"),
-        ("log.queue", "true"),
+        ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
+        ("enable.partition.eof", "\(reportsEnds)"), ("log.queue", "true"),
       ])
     context = ConsumerContext(handler: handler, observer: observer)
     context.register(in: object)

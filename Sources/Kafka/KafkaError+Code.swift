@@ -74,8 +74,24 @@ extension KafkaError.Code {
   package static let groupAuthorizationFailed = Self(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
   /// A broker is not the leader of the partition (any longer).
   package static let notLeader = Self(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
+  /// A broker did not get an answer in time, from its replicas for example; the request may be carried out all the same.
+  package static let requestTimedOut = Self(RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT)
+  /// A message of an idempotent producer does not follow on the last that the broker knows of.
+  package static let outOfOrderSequence = Self(RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER)
+  /// The broker does not know an idempotent producer (any longer).
+  package static let unknownProducerID = Self(RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID)
   /// Too few replicas are in step for `acks=all`.
   package static let notEnoughReplicas = Self(RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS)
+
+  /// A reader that wants to know has come to the end of a partition.
+  package static let partitionEnd = Self(RD_KAFKA_RESP_ERR__PARTITION_EOF)
+
+  /// What a producer hears when another has taken over its transactional id: the library's own code, and the brokers'
+  /// before and after Kafka 2.7.
+  static let fenced: Set<Self> = Set(
+    [
+      RD_KAFKA_RESP_ERR__FENCED, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+    ].map { Self($0) })
 
   /// Conditions that pass without anyone doing anything about the request: librdkafka flags only its transactional
   /// errors, so the rest are listed here, from the Kafka protocol's table of retriable errors.

@@ -6,6 +6,8 @@ package struct KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
   package let code: Code
   /// Whether the client can do nothing more and has to be replaced.
   package let isFatal: Bool
+  /// Whether the transaction has failed: it has to be aborted, and nothing of it counts.
+  package private(set) var requiresAbort = false
   // Most errors need only the library's own text for the code: it is made when it is asked for, not per failed message.
   private let detail: String?
   private let flaggedRetriable: Bool
@@ -30,6 +32,9 @@ package struct KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
     !isFatal && (flaggedRetriable || isBackpressure || Code.passing.contains(code))
   }
 
+  /// Whether another producer has taken over the transactional id.
+  package var isFenced: Bool { Code.fenced.contains(code) }
+
   /// Whether the producer's queue is full: wait for delivery reports, then try again.
   package var isBackpressure: Bool { code == .queueFull }
 
@@ -42,6 +47,7 @@ extension KafkaError {
     unsafe self.init(
       Code(rd_kafka_error_code(error)), message: String(cString: rd_kafka_error_string(error)),
       isFatal: rd_kafka_error_is_fatal(error) != 0, flaggedRetriable: rd_kafka_error_is_retriable(error) != 0)
+    unsafe requiresAbort = rd_kafka_error_txn_requires_abort(error) != 0
     unsafe rd_kafka_error_destroy(error)
   }
 

@@ -63,8 +63,11 @@ extension Producer {
   private func fail(_ event: OpaquePointer) {
     guard let observer else { return }
     let code = unsafe rd_kafka_event_error(event)
-    if code == RD_KAFKA_RESP_ERR__FATAL {
-      handle.useByOwner { client in observer.clientFailed(unsafe KafkaError(code, client: client)) }
+    // The code is the cause's own, not the library's for "fatal".
+    if unsafe rd_kafka_event_error_is_fatal(event) != 0 || code == RD_KAFKA_RESP_ERR__FATAL {
+      handle.useByOwner { client in
+        observer.clientFailed(unsafe KafkaError(RD_KAFKA_RESP_ERR__FATAL, client: client))
+      }
     } else {
       let text = unsafe rd_kafka_event_error_string(event).map { unsafe String(cString: $0) }
       observer.clientFailed(KafkaError(.init(code), message: text))

@@ -1,5 +1,5 @@
 /// JSON strings, which the log's text form uses for its quoted values too.
-enum QuotedText {
+package enum QuotedText {
   /// Longer values are cut: a log line or a report stays readable, and small, whatever a peer sent.
   static let limit = 4_096
 
@@ -7,7 +7,7 @@ enum QuotedText {
   ///
   /// Escaped are the quote and the backslash (RFC 8259, section 7), and all characters that could break a line or
   /// mislead a terminal: controls (C0, DEL, C1), line and paragraph separators, bidirectional overrides.
-  static func append(_ text: String, to bytes: inout [UInt8]) {
+  package static func append(_ text: String, to bytes: inout [UInt8]) {
     bytes.append(UInt8(ascii: "\""))
     var written = 0
     for scalar in text.unicodeScalars {
@@ -18,6 +18,13 @@ enum QuotedText {
       written += append(scalar, to: &bytes)
     }
     bytes.append(UInt8(ascii: "\""))
+  }
+
+  /// `text` in double quotes.
+  package static func quoted(_ text: String) -> String {
+    var bytes: [UInt8] = []
+    append(text, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   private static func append(_ scalar: Unicode.Scalar, to bytes: inout [UInt8]) -> Int {

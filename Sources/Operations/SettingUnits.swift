@@ -1,12 +1,12 @@
 /// Numbers with units, as settings have them.
-enum SettingUnits {
+package enum SettingUnits {
   /// A whole number in ASCII digits: no sign, no blanks.
   static func whole(_ text: String) -> Int? {
     !text.isEmpty && text.utf8.allSatisfy(isDigit) ? Int(text) : nil
   }
 
   /// `90d`, `10s`, `250ms`.
-  static func duration(_ text: String) -> Duration? {
+  package static func duration(_ text: String) -> Duration? {
     guard let (number, unit) = split(text), let milliseconds = times.first(where: { $0.unit == unit })?.milliseconds
     else { return nil }
     let (product, overflow) = number.multipliedReportingOverflow(by: milliseconds)

@@ -1,7 +1,7 @@
 // The one table of settings: names, defaults, limits and meanings. Help and README are made from it.
 
 private let everyone = Set(Role.allCases)
-private let kafkaClients: Set<Role> = [.ingest, .bridge, .sink, .dev, .setup, .check]
+private let kafkaClients: Set<Role> = [.ingest, .bridge, .sink, .dev, .setup, .check, .dlq]
 private let producers: Set<Role> = [.ingest, .bridge, .sink, .dev, .check]
 private let databaseClients: Set<Role> = [.sink, .dev, .setup, .check]
 private let sinks: Set<Role> = [.sink, .dev, .check]
@@ -18,7 +18,9 @@ extension Setting {
     retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
-    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, tlsCertificate, tlsKey,
+    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, httpRatePerAddress, httpRatePerAddressBurst,
+    streamConnections, streamInFlight, streamPingInterval, streamIdleTimeout,
+    auth, keysFile, httpCORSOrigins, tlsCertificate, tlsKey, tlsClientCA,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
   ]
 
@@ -31,7 +33,7 @@ extension Setting {
     "SLUICE_KAFKA_TOPIC", .topic, .text("sensor-data"), roles: kafkaClients, "Topic of the readings.")
   package static let kafkaDeadLetterTopic = Setting(
     "SLUICE_KAFKA_DEAD_LETTER_TOPIC", .topic, .derived(from: "SLUICE_KAFKA_TOPIC", suffix: ".dlq"),
-    roles: [.bridge, .sink, .dev, .setup, .check], "Topic of the messages that cannot be stored.")
+    roles: [.bridge, .sink, .dev, .setup, .check, .dlq], "Topic of the messages that cannot be stored.")
   package static let kafkaConfig = Setting(
     "SLUICE_KAFKA_CONFIG", .keyValues, .text(""), roles: kafkaClients, secret: true,
     "Properties of librdkafka, such as security.protocol=sasl_ssl;sasl.username=…")
@@ -43,8 +45,8 @@ extension Setting {
     roles: [.setup, .dev, .check],
     "Partitions of a topic when it is created; no more sinks than that can work at once.")
   package static let kafkaReplication = Setting(
-    "SLUICE_KAFKA_REPLICATION", .integer(1...100), .text("1"), roles: [.setup, .dev, .check],
-    "Copies of each partition when a topic is created; 3 survives the loss of a broker.")
+    "SLUICE_KAFKA_REPLICATION", .integer(0...100), .text("0"), roles: [.setup, .dev, .check],
+    "Copies of each partition when a topic is created; 3 survives the loss of a broker; 0: one per broker, at most 3.")
   package static let kafkaDeliveryTimeout = Setting(
     "SLUICE_KAFKA_DELIVERY_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("10s"),
     roles: producers, "How long Kafka may take to acknowledge a message before its sender is told to repeat it.")
@@ -77,11 +79,11 @@ extension Setting {
 
   package static let retention = Setting(
     "SLUICE_RETENTION", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("90d"),
-    roles: [.ingest, .bridge, .sink, .dev, .setup, .check],
+    roles: [.ingest, .bridge, .sink, .dev, .setup, .check, .dlq],
     "How long readings are kept, from the time they were measured; older ones are refused.")
   package static let futureTolerance = Setting(
-    "SLUICE_FUTURE_TOLERANCE", .duration(.zero ... .seconds(365 * 86_400)), .text("5m"), roles: services,
-    "How far ahead of this machine's clock a reading may be.")
+    "SLUICE_FUTURE_TOLERANCE", .duration(.zero ... .seconds(365 * 86_400)), .text("5m"),
+    roles: services.union([.dlq]), "How far ahead of this machine's clock a reading may be.")
   package static let deduplicationWindow = Setting(
     "SLUICE_DEDUPLICATION_WINDOW", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("24h"),
     roles: databaseClients, "How long a sender's id is remembered.")
@@ -141,11 +143,41 @@ extension Setting {
   package static let httpMemoryLimit = Setting(
     "SLUICE_HTTP_MEMORY_LIMIT", .bytes(1 << 20...1 << 40), .text("256MiB"), roles: ingests,
     "Bytes of bodies held at once; further requests are told to come later.")
+  package static let httpRatePerAddress = Setting(
+    "SLUICE_HTTP_RATE_PER_ADDRESS", .integer(0...1_000_000_000), .text("0"), roles: ingests,
+    "Readings per second from one address, in the long run; 0: no limit.")
+  package static let httpRatePerAddressBurst = Setting(
+    "SLUICE_HTTP_RATE_PER_ADDRESS_BURST", .integer(0...1_000_000), .text("0"), roles: ingests,
+    "Readings at once from one address, after a silence; 0: those of ten seconds.")
+  package static let auth = Setting(
+    "SLUICE_AUTH", .oneOf(["keys", "off", "off-anywhere"]), .byRole([.dev: "off"], otherwise: "keys"), roles: ingests,
+    "Whether clients need a key of SLUICE_KEYS_FILE; off is refused unless only this machine can connect.")
+  package static let keysFile = Setting(
+    "SLUICE_KEYS_FILE", .path, .text(""), roles: [.ingest, .dev, .check, .keys],
+    "File of the keys, which sluice keys writes; it is reread when it changes.")
+  package static let streamConnections = Setting(
+    "SLUICE_STREAM_CONNECTIONS", .integer(1...1_000_000), .text("1000"), roles: ingests,
+    "WebSockets at once, which count as connections too.")
+  package static let streamInFlight = Setting(
+    "SLUICE_STREAM_IN_FLIGHT", .integer(1...100_000), .text("1000"), roles: ingests,
+    "Messages of one WebSocket that may wait for Kafka; until there are fewer, nothing more is read from it.")
+  package static let streamPingInterval = Setting(
+    "SLUICE_STREAM_PING_INTERVAL", .duration(.seconds(1) ... .seconds(3_600)), .text("20s"), roles: ingests,
+    "Silence of a WebSocket after which it gets a ping; as much again, and it is cut off.")
+  package static let streamIdleTimeout = Setting(
+    "SLUICE_STREAM_IDLE_TIMEOUT", .duration(.seconds(1) ... .seconds(86_400)), .text("10m"), roles: ingests,
+    "How long a WebSocket may be without a message.")
   package static let tlsCertificate = Setting(
     "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")
   package static let tlsKey = Setting(
     "SLUICE_TLS_KEY", .path, .text(""), roles: ingests, "PEM file of the certificate's private key.")
+  package static let tlsClientCA = Setting(
+    "SLUICE_TLS_CLIENT_CA", .path, .text(""), roles: ingests,
+    "PEM file of those who vouch for clients' certificates; empty: none are asked for.")
+  package static let httpCORSOrigins = Setting(
+    "SLUICE_HTTP_CORS_ORIGINS", .text(mayBeEmpty: true), .text(""), roles: ingests,
+    "Origins whose pages may send from a browser, separated by commas; * for all, empty for none.")
 
   // MARK: The process
 
@@ -161,7 +193,7 @@ extension Setting {
     "Lines to read, or one JSON object a line.")
   package static let shutdownTimeout = Setting(
     "SLUICE_SHUTDOWN_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("20s"),
-    roles: [.ingest, .bridge, .sink, .dev, .check, .simulate],
+    roles: [.ingest, .bridge, .sink, .dev, .check, .dlq, .simulate],
     "How long the process may take to finish its work when it is told to stop.")
   package static let config = Setting(
     "SLUICE_CONFIG", .path, .text(""), roles: everyone,

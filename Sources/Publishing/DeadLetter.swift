@@ -18,7 +18,7 @@ package struct DeadLetter: Sendable {
   /// Names of the headers that a dead letter has besides those of the original.
   package enum Header {
     /// All of them begin with this; originals of these names were set by an earlier dead letter and are replaced.
-    static let prefix = "dlq-"
+    package static let prefix = "dlq-"
     /// How often it was put back: kept, so that it is not put back for ever.
     package static let redrives = "dlq-redrives"
     /// A short name for machines.
@@ -36,6 +36,10 @@ package struct DeadLetter: Sendable {
     package static let mqttTopic = "dlq-mqtt-topic"
     /// How many bytes the original has, where Kafka does not take it whole and only its beginning is kept.
     package static let truncated = "dlq-truncated"
+    /// Of a marker, which is no letter: which letters of its partition were put back, by their offsets.
+    package static let redriven = "dlq-redriven"
+    /// Of a marker: which messages these were, by partition and offset in their topic.
+    package static let redrivenOrigins = "dlq-redriven-origins"
   }
 
   package var key: [UInt8]?

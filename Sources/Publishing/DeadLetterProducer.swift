@@ -3,19 +3,23 @@ package import Kafka
 /// Puts dead letters on their topic.
 package final class DeadLetterProducer: Sendable {
   private let link: KafkaLink
-  private let topic: Topic
+  private let topic: String
 
+  /// - Throws: when no topic can be named so.
   package init(_ link: KafkaLink, topic: String) throws(KafkaError) {
     self.link = link
-    self.topic = try link.producer.topic(topic)
+    self.topic = topic
+    _ = try link.producer.topic(topic)
   }
 
   /// Produces a dead letter; exactly one report goes to `receiver`.
   package func publish(_ letter: DeadLetter, receiver: any DeliveryReceiver, index: Int) {
     do throws(KafkaError) {
+      let producer = link.producer
+      let topic = try producer.topic(topic)
       try Self.withBytes(letter.key) { (key) throws(KafkaError) in
         try Self.withBytes(letter.value) { (value) throws(KafkaError) in
-          try link.producer.produce(
+          try producer.produce(
             to: topic, key: key, value: value, headers: MessageHeaders(letter.headers), handsOverHeaders: true,
             receiver: receiver, index: index)
         }

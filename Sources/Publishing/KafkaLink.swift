@@ -6,6 +6,9 @@ import Synchronization
 ///
 /// One thread serves the delivery reports, another asks the cluster at intervals whether it answers, so that work can be
 /// refused at once while it does not, rather than after the delivery timeout.
+///
+/// A producer that has failed for good is replaced: librdkafka 2.0.2 takes it for that when a request that it had given up
+/// was not carried out after all, and the next one is out of order (corrected in 2.3.0).
 package final class KafkaLink: Sendable {
   /// Where and how to produce.
   package struct Configuration: Sendable {
@@ -42,12 +45,23 @@ package final class KafkaLink: Sendable {
     let produced: Counter
     let acknowledged: Counter
     let failed: Counter
+    let replaced: Counter
   }
 
-  let producer: Producer
+  /// A producer and who hears of its end.
+  private struct Client {
+    let producer: Producer
+    let observer: ClientLog
+  }
+
   let backlog: Backlog?
-  private let observer: ClientLog
+  private let kafka: KafkaConfiguration
+  private let client: Mutex<Client>
+  /// Failed producers whose last reports are awaited.
+  private let retired = Mutex<[Producer]>([])
+  private let log: Log
   private let topics: [String]
+  private let deliveryTimeout: Duration
   private let queueMessages: Int
   private let state: StateLog
   private let isAvailable = Atomic(false)
@@ -64,6 +78,8 @@ package final class KafkaLink: Sendable {
       // Room beyond the bound that this class keeps: it looks at the queue once for a whole request.
       "queue.buffering.max.messages": "\(configuration.queueMessages + 100_000)",
       "queue.buffering.max.kbytes": "\(max(configuration.queueBytes / 1_024, 1))",
+      // The brokers say what is too large: a dead letter is as large as what they took before.
+      "message.max.bytes": "\(min(max(configuration.queueBytes, 1_000_000), 1_000_000_000))",
       "message.timeout.ms": "\(configuration.deliveryTimeout.milliseconds)",
       "linger.ms": "\(configuration.linger.milliseconds)",
       // A broker that hangs is given up before the message is, so that another can be tried.
@@ -74,34 +90,59 @@ package final class KafkaLink: Sendable {
       "topic.metadata.refresh.interval.ms": "30000",
     ]
     for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
-    observer = ClientLog(log.component("kafka"))
-    producer = try Producer(kafka, observer: observer)
+    self.kafka = kafka
+    self.log = log.component("kafka")
+    client = Mutex(try Self.client(kafka, log: self.log))
     topics = configuration.topics
+    deliveryTimeout = configuration.deliveryTimeout
     backlog = configuration.backlog
     queueMessages = configuration.queueMessages
     state = StateLog("kafka", log: log, health: health.component("kafka"))
     counters = Counters(
       produced: metrics.counter("sluice_kafka_produced_total", "Messages handed to the producer."),
       acknowledged: metrics.counter("sluice_kafka_acknowledged_total", "Messages that Kafka acknowledged."),
-      failed: metrics.counter("sluice_kafka_failed_total", "Messages that Kafka did not acknowledge in time."))
-    let producer = producer
-    metrics.gauge("sluice_kafka_queue_messages", "Messages that wait for Kafka's acknowledgement.") {
-      Double(producer.queueDepth)
+      failed: metrics.counter("sluice_kafka_failed_total", "Messages that Kafka did not acknowledge in time."),
+      replaced: metrics.counter("sluice_kafka_producers_replaced_total", "Producers that had failed for good."))
+    metrics.gauge("sluice_kafka_queue_messages", "Messages that wait for Kafka's acknowledgement.") { [weak self] in
+      self.map { Double($0.producer.queueDepth) }
     }
   }
 
-  /// Starts its two threads.
+  private static func client(_ kafka: KafkaConfiguration, log: Log) throws(KafkaError) -> Client {
+    let observer = ClientLog(log)
+    return Client(producer: try Producer(kafka, observer: observer), observer: observer)
+  }
+
+  /// The producer in use.
+  var producer: Producer { client.withLock { $0.producer } }
+
+  /// Starts its threads.
   package func start(under supervisor: Supervisor) {
-    supervisor.start("kafka-reports", mayEnd: true) { [self] in producer.run() }
+    supervisor.start("kafka-reports", mayEnd: true) { [producer] in producer.run() }
     supervisor.start("kafka-probe") { [self] in
       while !supervisor.isStopping {
-        // Nothing but a new process helps a producer that has failed for good.
-        if let error = observer.fatalError { throw error }
+        let (failed, observer) = client.withLock { ($0.producer, $0.observer) }
+        if let error = observer.fatalError { try replace(failed, error, supervisor) }
         probe()
         if supervisor.waitForStop(timeout: isAvailable.load(ordering: .relaxed) ? .seconds(1) : .milliseconds(200)) {
           return
         }
       }
+    }
+  }
+
+  /// Puts a new producer in the place of one that has failed for good.
+  private func replace(_ failed: Producer, _ error: KafkaError, _ supervisor: Supervisor) throws(KafkaError) {
+    log.warning("the producer has failed and is replaced", ["reason": .string("\(error)")])
+    let new = try Self.client(kafka, log: log)
+    supervisor.start("kafka-reports", mayEnd: true) { new.producer.run() }
+    // Before it is out of use, so that whoever closes this finds it.
+    retired.withLock { $0.append(failed) }
+    client.withLock { $0 = new }
+    counters.replaced.increment()
+    supervisor.start("kafka-retired", mayEnd: true) { [self] in
+      failed.close(timeout: deliveryTimeout)
+      retired.withLock { $0.removeAll { $0 === failed } }
     }
   }
 
@@ -135,7 +176,7 @@ package final class KafkaLink: Sendable {
   /// producer.
   package func close(timeout: Duration) {
     guard users.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
-    producer.close(timeout: timeout)
+    for producer in retired.withLock({ $0 }) + [producer] { producer.close(timeout: timeout) }
   }
 
   private func probe() {

@@ -4,15 +4,17 @@ package import Readings
 /// Puts readings on the topic, keyed by their device.
 package final class ReadingProducer: Sendable {
   private let link: KafkaLink
-  private let topic: Topic
+  private let topic: String
   private let acknowledgesEarly: Bool
 
   /// - Parameter acknowledgesEarly: reports as stored what is only queued, which loses readings: for the test that has to
   ///   find that out.
+  /// - Throws: when no topic can be named so.
   package init(_ link: KafkaLink, topic: String, acknowledgesEarly: Bool = false) throws(KafkaError) {
     self.link = link
     self.acknowledgesEarly = acknowledgesEarly
-    self.topic = try link.producer.topic(topic)
+    self.topic = topic
+    _ = try link.producer.topic(topic)
   }
 
   /// Why Kafka cannot take readings now; nil when it can.
@@ -34,6 +36,16 @@ package final class ReadingProducer: Sendable {
     _ batch: ReadingBatch, headers: MessageHeaders, receiver: any DeliveryReceiver, buffer: inout ByteBuffer
   ) {
     link.count(produced: batch.count)
+    let producer = link.producer
+    let topic: Topic
+    do {
+      topic = try producer.topic(self.topic)
+    } catch {
+      for index in 0..<batch.count {
+        receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))
+      }
+      return
+    }
     let bounded = link.backlog.map { BacklogReceiver($0, for: receiver, count: batch.count) }
     for (index, reading) in batch.readings.enumerated() {
       buffer.truncate(to: 0)
@@ -49,7 +61,7 @@ package final class ReadingProducer: Sendable {
       }
       let receiver = bounded ?? receiver
       do {
-        try link.producer.produce(
+        try producer.produce(
           to: topic, key: key, value: buffer.bytes, headers: headers,
           handsOverHeaders: index == batch.count - 1, receiver: acknowledgesEarly ? Unheard.shared : receiver,
           index: index)

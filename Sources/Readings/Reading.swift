@@ -43,4 +43,11 @@ package struct Reading: Equatable, Sendable {
   /// Where its tags are among the batch's.
   package var firstTag: UInt32 = 0
   package var tagCount: UInt32 = 0
+
+  package init(device: ByteRange, sensor: ByteRange, value: Value, ts: Int64) {
+    self.device = device
+    self.sensor = sensor
+    self.value = value
+    self.ts = ts
+  }
 }

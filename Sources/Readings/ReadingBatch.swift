@@ -58,6 +58,26 @@ package final class ReadingBatch: @unchecked Sendable {
   @inline(__always)
   package func append(_ reading: Reading) { readings.append(reading) }
 
+  /// Gives the readings from one on the time that their sender says.
+  package func setTime(_ ts: Int64, from first: Int) {
+    for index in first..<readings.count {
+      readings[index].ts = ts
+      readings[index].isTimed = true
+    }
+  }
+
+  /// Takes out the readings at these places, which are in order.
+  package func remove(at indices: [Int]) {
+    var rest = indices[...]
+    var place = 0
+    readings.removeAll { _ in
+      defer { place += 1 }
+      guard rest.first == place else { return false }
+      rest = rest.dropFirst()
+      return true
+    }
+  }
+
   /// Gives a reading an id.
   package func identify(_ index: Int, as id: UnsafeRawBufferPointer) { readings[index].id = keep(id) }
 

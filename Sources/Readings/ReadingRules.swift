@@ -21,7 +21,7 @@ package enum ReadingRules {
 
   /// Whether a tag may have that name: as an identifier, but up to 64, and without `.` and `/`, which would make paths of
   /// it in the database.
-  static func isTagName(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  package static func isTagName(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard let first = bytes.first, bytes.count <= tagNameLimit, isLetterOrDigit(first) || first == UInt8(ascii: "_")
     else { return false }
     return bytes.allSatisfy {
@@ -30,7 +30,7 @@ package enum ReadingRules {
   }
 
   /// Whether a text is not empty, not too long, and free of control characters (C0 and DEL).
-  static func isPlain(_ bytes: UnsafeRawBufferPointer, limit: Int) -> Bool {
+  package static func isPlain(_ bytes: UnsafeRawBufferPointer, limit: Int) -> Bool {
     !bytes.isEmpty && bytes.count <= limit && bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
   }
 

@@ -4,9 +4,15 @@ import Synchronization
 
 /// Gathers the reports of some dead letters.
 final class DeadLetterReceipt: DeliveryReceiver {
+  /// A message that Kafka does not have.
+  struct Failure {
+    let index: Int
+    let error: KafkaError
+  }
+
   private struct State {
     var missing: Int
-    var failed: [Int] = []
+    var failures: [Failure] = []
   }
 
   private let state: Mutex<State>
@@ -17,7 +23,7 @@ final class DeadLetterReceipt: DeliveryReceiver {
 
   func delivered(_ report: DeliveryReport) {
     let isLast = state.withLock { state in
-      if report.error != nil { state.failed.append(report.index) }
+      if let error = report.error { state.failures.append(Failure(index: report.index, error: error)) }
       state.missing -= 1
       return state.missing == 0
     }
@@ -25,9 +31,9 @@ final class DeadLetterReceipt: DeliveryReceiver {
   }
 
   /// Waits for all reports: at most the producer's delivery timeout, for then each message has failed.
-  /// - Returns: the indices of the messages that Kafka does not have, in their order.
-  func wait() -> [Int] {
+  /// - Returns: the messages that Kafka does not have, in their order.
+  func wait() -> [Failure] {
     _ = done.take()
-    return state.withLock { $0.failed.sorted() }
+    return state.withLock { $0.failures.sorted { $0.index < $1.index } }
   }
 }

@@ -64,7 +64,7 @@ final class SinkBatch: @unchecked Sendable {
     if isEmpty { started = Clock.monotonic() }
     let partition = message.partition
     next[partition] = offset + 1
-    byteCount += message.withValue { $0?.count ?? 0 } + 128
+    byteCount += message.byteCount + 128
     do {
       let received = try decoder.decode(message, into: readings, now: now)
       origins.append(Origin(partition: partition, offset: offset, received: received, message: message))

@@ -68,6 +68,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let metrics: SinkMetrics
   private let log: Log
   private let databaseState: StateLog
+  private let deadLetterState: StateLog
   private let consumerState: StateLog
   private let observer: ClientLog
   private let generation = Generation()
@@ -78,6 +79,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let decoder: MessageDecoder
   private var batch: SinkBatch
   private var assigned: [TopicPartition] = []
+  /// Those that nothing is read from while the writer has no room.
+  private var paused: [TopicPartition] = []
 
   /// - Parameter recoveryPool: connections with a longer timeout, for looking at what earlier owners left.
   package init(
@@ -94,6 +97,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       pool: pool, recoveryPool: recoveryPool, database: configuration.schema.database, topic: configuration.topic)
     ids = SenderIDs(pool: pool, database: configuration.schema.database)
     databaseState = StateLog("mongodb", log: log, health: health.component("mongodb"))
+    deadLetterState = StateLog("dead letters", log: log, health: health.component("dead_letters"))
+    deadLetterState.ok()
     consumerState = StateLog("consumer", log: log)
     observer = ClientLog(log.component("kafka"))
     decoder = MessageDecoder(bounds: configuration.bounds, unknownMembers: self.metrics.unknownMembers)
@@ -109,11 +114,17 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     let settings = [
       "session.timeout.ms": "\(Self.sessionTimeout.components.seconds * 1_000)", "heartbeat.interval.ms": "2000",
       "partition.assignment.strategy": "range,roundrobin",
-      // Bounds what librdkafka fetches ahead, per consumer.
-      "queued.max.messages.kbytes": "16384", "fetch.wait.max.ms": "100", "reconnect.backoff.ms": "100",
+      // Bounds what librdkafka fetches ahead, per consumer. It does not count headers: so few messages are enough to wait
+      // with the next fetch, which brings a mebibyte of each partition.
+      "queued.max.messages.kbytes": "16384", "queued.min.messages": "50", "fetch.wait.max.ms": "100",
+      "reconnect.backoff.ms": "100",
       "reconnect.backoff.max.ms": "1000",
     ]
     for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
+    let sessionTimeout =
+      kafka.value("session.timeout.ms").flatMap { Int($0) }.map { Duration.milliseconds($0) } ?? Self.sessionTimeout
+    // A redrive puts messages and the note that it did so on Kafka as one: what of it does not count must not be stored.
+    kafka.set("isolation.level", "read_committed")
     let consumer = try Consumer(kafka, group: configuration.group, handler: self, observer: observer)
     try consumer.subscribe([configuration.topic])
     self.consumer.withLock { $0 = consumer }
@@ -124,13 +135,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       switch configuration.schema.layout {
       case .timeseries where configuration.keepsLedger:
         LedgeredInserter(
-          readings: store, ledger: ledger, ids: ids, claimLifetime: Self.sessionTimeout, metrics: metrics, log: log)
+          readings: store, ledger: ledger, ids: ids, claimLifetime: sessionTimeout, metrics: metrics, log: log)
       case .timeseries, .documents: KeyedInserter(readings: store, ids: ids, metrics: metrics)
       }
     let writer = Writer(
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
       metrics: metrics,
-      state: databaseState, log: log,
+      state: databaseState, deadLetterState: deadLetterState, log: log,
       commit: { [log, metrics] stored, wait in
         let offsets = stored.mapValues { $0 - offsetBase }
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })
@@ -204,7 +215,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     batch = SinkBatch(generation: full.generation)
     writerIsIdle.store(false, ordering: .releasing)
     if queue.put(.batch(full), timeout: .seconds(1)) { return }
-    let paused = assigned
+    paused = assigned
     do throws(KafkaError) { try consumer.pause(paused) } catch { consumerState.failing("\(error)") }
     while full.generation == generation.current, !queue.isClosed {
       if queue.put(.batch(full), timeout: .milliseconds(200)) { break }
@@ -215,9 +226,14 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       case nil: break
       }
     }
-    if full.generation == generation.current {
-      do throws(KafkaError) { try consumer.resume(paused) } catch { consumerState.failing("\(error)") }
-    }
+    resume(consumer)
+  }
+
+  /// Ends a pause. Also before partitions are given up: librdkafka keeps them paused for when they come back.
+  private func resume(_ consumer: Consumer) {
+    if paused.isEmpty { return }
+    do throws(KafkaError) { try consumer.resume(paused) } catch { consumerState.failing("\(error)") }
+    paused = []
   }
 
   // MARK: Rebalances, on the polling thread
@@ -253,12 +269,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     if queue.put(.drain(done: done), timeout: Self.drainTimeout) {
       _ = done.take(timeout: max(deadline - Clock.monotonic(), .zero))
     }
-    end(partitions)
+    end(partitions, consumer)
   }
 
-  package func lost(_ partitions: [TopicPartition], by consumer: Consumer) { end(partitions) }
+  package func lost(_ partitions: [TopicPartition], by consumer: Consumer) { end(partitions, consumer) }
 
-  private func end(_ partitions: [TopicPartition]) {
+  private func end(_ partitions: [TopicPartition], _ consumer: Consumer) {
+    resume(consumer)
     generation.advance()
     assigned = []
     batch = SinkBatch(generation: generation.current)

@@ -21,6 +21,7 @@ final class Writer: @unchecked Sendable {
   private let supervisor: Supervisor
   private let metrics: SinkMetrics
   private let state: StateLog
+  private let deadLetterState: StateLog
   private let log: Log
   /// Commits the next offsets to read, by partition; waits for the answer when told to.
   private let commit: @Sendable (_ offsets: [Int32: Int64], _ wait: Bool) -> Void
@@ -31,11 +32,17 @@ final class Writer: @unchecked Sendable {
   private var uncommitted: [Int32: Int64] = [:]
   private var uncommittedGeneration = 0
   private var lastFlush = Clock.monotonic()
+  /// Whether the database refused what a flush writes: as long as it does, it does not work, whatever else it does.
+  private var isFlushFailing = false
+  /// Set when the database fails while the process stops: each further try might take as long as the timeout, and what is
+  /// not committed is read again.
+  private var hasGivenUp = false
 
   init(
     store: ReadingStore, inserter: any Inserter, deadLetters: DeadLetterProducer, generation: Generation,
     supervisor: Supervisor,
-    metrics: SinkMetrics, state: StateLog, log: Log, commit: @escaping @Sendable ([Int32: Int64], Bool) -> Void,
+    metrics: SinkMetrics, state: StateLog, deadLetterState: StateLog, log: Log,
+    commit: @escaping @Sendable ([Int32: Int64], Bool) -> Void,
     becameIdle: @escaping @Sendable () -> Void
   ) {
     self.store = store
@@ -45,6 +52,7 @@ final class Writer: @unchecked Sendable {
     self.supervisor = supervisor
     self.metrics = metrics
     self.state = state
+    self.deadLetterState = deadLetterState
     self.log = log
     self.commit = commit
     self.becameIdle = becameIdle
@@ -77,15 +85,16 @@ final class Writer: @unchecked Sendable {
 
   /// Asks the database how it is while there is nothing to write, so that readiness is true also then.
   private func checkDatabase() {
+    guard !supervisor.isStopping else { return }
     do throws(MongoError) {
-      if let problem = try store.check() { state.failing(problem) } else { state.ok() }
+      if let problem = try store.check() { state.failing(problem) } else if !isFlushFailing { state.ok() }
     } catch {
       state.failing("MongoDB does not answer: \(error)")
     }
   }
 
   private func write(_ batch: SinkBatch) {
-    guard batch.generation == generation.current else { return }
+    guard batch.generation == generation.current, !hasGivenUp else { return }
     let start = Clock.monotonic()
     if uncommittedGeneration != batch.generation {
       uncommitted = [:]
@@ -117,10 +126,13 @@ final class Writer: @unchecked Sendable {
     while batch.generation == generation.current {
       do throws(InsertFailure) {
         try inserter.insert(batch, &progress)
-        state.ok()
+        if !isFlushFailing { state.ok() }
         return progress.refused
       } catch {
-        if let pause = note(error, &backoff), supervisor.waitForStop(timeout: pause) { return nil }
+        if let pause = note(error, &backoff), supervisor.waitForStop(timeout: pause) {
+          hasGivenUp = true
+          return nil
+        }
         if case .lost = error, batch.generation == generation.current { inserter.reclaim() }
       }
     }
@@ -145,7 +157,7 @@ final class Writer: @unchecked Sendable {
 
   /// Looks for late copies, while the partitions are this sink's.
   private func examine() {
-    guard uncommittedGeneration == generation.current else { return }
+    guard !supervisor.isStopping, uncommittedGeneration == generation.current else { return }
     do throws(InsertFailure) {
       try inserter.examine()
     } catch {
@@ -157,22 +169,44 @@ final class Writer: @unchecked Sendable {
   /// Puts messages on the dead-letter topic until Kafka has them all.
   /// - Returns: false when the batch was given up.
   private func publish(_ rejects: [SinkBatch.Reject], of batch: SinkBatch) -> Bool {
-    var remaining = rejects
+    var letters = rejects.map(Self.letter)
+    // Kafka measures whole requests too, and then says of each letter in one that it is too large: known only of one alone.
+    var together = letters.count
     var backoff = Backoff()
     while batch.generation == generation.current {
-      let receipt = DeadLetterReceipt(count: remaining.count)
-      for (index, reject) in remaining.enumerated() {
-        deadLetters.publish(Self.letter(reject), receiver: receipt, index: index)
-      }
-      let failed = receipt.wait()
-      if failed.isEmpty {
+      let sent = letters.prefix(together)
+      let receipt = DeadLetterReceipt(count: sent.count)
+      for (index, letter) in sent.enumerated() { deadLetters.publish(letter, receiver: receipt, index: index) }
+      let failures = receipt.wait()
+      let isAlone = together == 1
+      letters.removeFirst(sent.count)
+      letters.insert(
+        contentsOf: failures.compactMap { failure in
+          isAlone && failure.error.code == .messageTooLarge
+            ? shortened(sent[failure.index], failure.error) : sent[failure.index]
+        }, at: 0)
+      if letters.isEmpty {
+        deadLetterState.ok()
         for reject in rejects { metrics.dead.with(reject.reason).increment() }
         return true
       }
-      remaining = failed.map { remaining[$0] }
+      if failures.contains(where: { $0.error.code == .messageTooLarge }) { together = max(1, together / 4) }
+      guard let failure = failures.first(where: { $0.error.code != .messageTooLarge }) else { continue }
+      deadLetterState.failing("Kafka does not take dead letters: \(failure.error)")
       if supervisor.waitForStop(timeout: backoff.next()) { return false }
     }
     return false
+  }
+
+  /// What is put in the place of a dead letter that is too large for Kafka. One that is so without its value too is let go,
+  /// for it would hold up all that come behind it.
+  private func shortened(_ letter: DeadLetter, _ error: KafkaError) -> DeadLetter? {
+    let shorter = letter.shortened()
+    log.warning(
+      shorter == nil
+        ? "a dead letter is too large for Kafka and is dropped" : "a dead letter is too large for Kafka and is cut",
+      ["bytes": .int(letter.value?.count ?? 0), "reason": .string("\(error)")])
+    return shorter
   }
 
   private static func letter(_ reject: SinkBatch.Reject) -> DeadLetter {
@@ -188,6 +222,9 @@ final class Writer: @unchecked Sendable {
   /// device's latest value would be missing for ever.
   private func flush(wait: Bool) {
     lastFlush = Clock.monotonic()
+    guard !hasGivenUp else { return }
+    isFlushFailing = true
+    defer { hasGivenUp = isFlushFailing && supervisor.isStopping }
     if !devices.isEmpty {
       do throws(MongoError) {
         for error in try store.update(devices).prefix(1) {
@@ -198,9 +235,13 @@ final class Writer: @unchecked Sendable {
         return state.failing("MongoDB does not store: \(error)")
       }
     }
-    guard !uncommitted.isEmpty, uncommittedGeneration == generation.current else { return }
+    guard !uncommitted.isEmpty, uncommittedGeneration == generation.current else {
+      isFlushFailing = false
+      return
+    }
     do throws(InsertFailure) {
       try inserter.complete()
+      isFlushFailing = false
     } catch {
       var backoff = Backoff()
       _ = note(error, &backoff)

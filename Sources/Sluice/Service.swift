@@ -115,6 +115,12 @@ struct Service {
     }
   }
 
+  /// On how many brokers each partition is to be.
+  static func replication(_ settings: Settings, brokers: Int) -> Int {
+    let asked = settings.int(.kafkaReplication)
+    return asked > 0 ? asked : min(max(brokers, 1), 3)
+  }
+
   /// When readings may have been measured.
   static func bounds(_ settings: Settings) -> TimeBounds {
     TimeBounds(

@@ -26,9 +26,18 @@ enum SetupCommand: Command {
     do throws(KafkaError) {
       let admin = try Admin(kafka)
       defer { admin.close() }
-      for topic in [settings.string(.kafkaTopic), settings.string(.kafkaDeadLetterTopic)] {
+      let brokers = try admin.describeCluster(timeout: timeout).brokers.count
+      let replication = Service.replication(settings, brokers: brokers)
+      var shared: [String: String] = [:]
+      // An acknowledged message is on two brokers, and one may be away.
+      if replication >= 3 { shared["min.insync.replicas"] = "2" }
+      // A dead letter is a message with more headers: one that just fitted still has to.
+      let deadLetters = shared.merging(["max.message.bytes": "\(2 << 20)"]) { $1 }
+      for (topic, configuration) in [
+        (settings.string(.kafkaTopic), shared), (settings.string(.kafkaDeadLetterTopic), deadLetters),
+      ] {
         let isNew = try admin.createTopic(
-          topic, partitions: settings.int(.kafkaPartitions), replication: settings.int(.kafkaReplication),
+          topic, partitions: settings.int(.kafkaPartitions), replication: replication, configuration: configuration,
           timeout: timeout)
         report("topic \(topic): \(isNew ? "created" : "there already")")
       }

@@ -130,7 +130,7 @@ enum SimulateCommand: Command {
 
 extension Settings {
   /// A log of warnings and errors, or of errors alone where the settings say so.
-  fileprivate func quietLog(component: String) -> Log {
+  func quietLog(component: String) -> Log {
     let level: Log.Level = enumeration(.logLevel)
     return Log(component: component, level: max(level, .warning), format: enumeration(.logFormat))
   }

@@ -19,6 +19,7 @@ final class Roles {
     var environment = [
       "PATH": "/usr/bin:/bin", "SLUICE_KAFKA_BROKERS": kafka, "SLUICE_KAFKA_TOPIC": topic,
       "SLUICE_MONGODB_URI": mongo, "SLUICE_MONGODB_DATABASE": database, "SLUICE_KAFKA_GROUP": "g-\(topic)",
+      "SLUICE_AUTH": "off",
     ]
     if let path = ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"] { environment["LD_LIBRARY_PATH"] = path }
     if let mqtt { environment["SLUICE_MQTT_URL"] = "mqtt://127.0.0.1:\(mqtt)" }
@@ -33,18 +34,21 @@ final class Roles {
   /// Starts a role and waits until it is ready.
   @discardableResult
   func start(_ role: String, _ flags: [String] = []) throws -> (process: ChildProcess, management: UInt16) {
+    let running = try launch(role, flags)
+    try running.waitUntilReady()
+    return (running.process, running.management)
+  }
+
+  /// Starts a role.
+  /// - Parameter settings: beside those of the deployment, or in place of them.
+  func launch(_ role: String, _ flags: [String] = [], settings: [String: String] = [:]) throws -> RunningRole {
     let management = TestServers.freePort()
     let name = "\(role)-\(processes.count)"
     let process = try ChildProcess(
-      [TestServers.sluice, role, "--management-listen", "127.0.0.1:\(management)"] + flags, environment: environment,
-      output: "\(folder)/\(name).log")
+      [TestServers.sluice, role, "--management-listen", "127.0.0.1:\(management)"] + flags,
+      environment: environment.merging(settings) { $1 }, output: "\(folder)/\(name).log")
     processes.append(process)
-    let client = try HTTPClient()
-    try eventually(timeout: .seconds(60), "\(name) is ready; see its log: \(log(name))") {
-      guard process.isRunning else { throw TestServerError("\(name) ended: \(log(name))") }
-      return (try? client.send("GET", "http://127.0.0.1:\(management)/readyz", timeout: .seconds(5)))?.status == 200
-    }
-    return (process, management)
+    return try RunningRole(name, process, management: management, log: "\(folder)/\(name).log")
   }
 
   /// What a role wrote so far.

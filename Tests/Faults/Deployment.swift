@@ -38,8 +38,11 @@ final class Deployment {
       "SLUICE_MONGODB_DATABASE": Self.database, "SLUICE_MONGODB_LAYOUT": layout, "SLUICE_KAFKA_REPLICATION": "3",
       "SLUICE_MQTT_URL": "mqtt://127.0.0.1:\(mosquitto.port)",
     ]
+    // Whoever looks for the reason of a failure may want another log level, or librdkafka's own words.
+    environment.merge(ProcessInfo.processInfo.environment.filter { $0.key.hasPrefix("SLUICE_") }) { $1 }
     if let path = ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"] { environment["LD_LIBRARY_PATH"] = path }
     if let breakage { environment["SLUICE_TEST_BREAK"] = breakage }
+    environment["SLUICE_AUTH"] = "off"
     self.environment = environment
     httpPorts = [TestServers.freePort(), TestServers.freePort()]
     var arguments: [Target: [String]] = [:]

@@ -35,6 +35,15 @@ struct FaultRun {
   func run() throws -> Bool {
     say("seed=\(plan.seed) layout=\(plan.layout.rawValue)" + (plan.breakage.map { " break=\($0)" } ?? ""))
     let deployment = try Deployment(sluice: plan.sluice, layout: plan.layout.rawValue, breakage: plan.breakage)
+    do {
+      return try run(deployment)
+    } catch {
+      try keepLogs(deployment)
+      throw error
+    }
+  }
+
+  private func run(_ deployment: Deployment) throws -> Bool {
     let load = try Load(deployment, rate: plan.rate, seed: plan.seed)
     var timeline = Timeline()
     let faultCount = try disturb(deployment, load, &timeline)

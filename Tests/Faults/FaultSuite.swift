@@ -15,7 +15,8 @@ enum FaultSuite {
     CommandFlag("--rate", "N", "Readings per second that are sent (1800)."),
     CommandFlag("--minutes", "N", "When the faults end, whatever was accepted (15)."),
     CommandFlag("--short", nil, "Only the few faults of the form for a minute, whatever was accepted by then."),
-    CommandFlag("--only", "KIND", "Faults of this kind of process alone: ingest, bridge, sink, kafka, mongodb, mosquitto."),
+    CommandFlag(
+      "--only", "KIND", "Faults of this kind of process alone: ingest, bridge, sink, kafka, mongodb, mosquitto."),
     CommandFlag("--patience", "S", "How long it may take after the last fault until all is as it should be (400)."),
     CommandFlag("--sluice", "FILE", "The executable; the one beside this unless given."),
     CommandFlag(
@@ -33,8 +34,7 @@ enum FaultSuite {
       exit(2)
     }
     do {
-      let isClean = try FaultRun(plan).run()
-      exit(isClean ? 0 : 1)
+      exit(try FaultRun(plan).run() ? 0 : 1)
     } catch {
       say("faults: \(error)")
       exit(3)

@@ -72,7 +72,9 @@ final class SinkFixture {
         }
       }
     }
-    if let failed = receipt.wait().first { throw TestServerError("message \(failed) was not delivered") }
+    if let failed = receipt.wait().first {
+      throw TestServerError("message \(failed.index) was not delivered: \(failed.error)")
+    }
   }
 
   /// Readings number `range` of some devices, each with its number as a tag.
@@ -136,7 +138,7 @@ final class SinkFixture {
           (TopicPartition(topic: "\(topic).dlq", partition: Int32($0)), Consumer.earliest)
         }))
     var letters: [ConsumedMessage] = []
-    try eventually("\(count) dead letters") {
+    try eventually(timeout: .seconds(90), "\(count) dead letters") {
       while case .message(let message)? = consumer.poll(timeout: .milliseconds(200)) { letters.append(message) }
       return letters.count >= count
     }

@@ -51,6 +51,43 @@ package final class KafkaServer: Sendable {
   /// Ends it for good and removes its data.
   package func stop() throws { try run("wipe") }
 
+  /// The node that leads a partition.
+  package func leader(of topic: String, partition: Int) throws -> Int {
+    for line in try describe(topic).split(separator: "\n") {
+      let words = line.split(whereSeparator: \.isWhitespace).map(String.init)
+      guard let number = words.firstIndex(of: "Partition:"), words[number + 1] == "\(partition)",
+        let leader = words.firstIndex(of: "Leader:"), let node = Int(words[leader + 1])
+      else { continue }
+      return node
+    }
+    throw TestServerError("partition \(partition) of \(topic) has no leader")
+  }
+
+  /// Whether every copy of a topic's partitions is in step with its leader.
+  package func isInStep(_ topic: String) throws -> Bool {
+    try tool("topics", "--describe", "--topic", topic, "--under-replicated-partitions").isEmpty
+  }
+
+  /// What Kafka's own tool says of a topic, its settings included.
+  package func describe(_ topic: String) throws -> String { try tool("topics", "--describe", "--topic", topic) }
+
+  /// Changes settings of a topic, such as `max.message.bytes=1000`.
+  package func configure(_ topic: String, _ settings: String) throws {
+    let result = try TestServers.run([
+      "java", "-Xmx256m", "-cp", "\(TestServers.serversFolder)/kafka/libs/*", "kafka.admin.ConfigCommand",
+      "--bootstrap-server", bootstrapServers, "--alter", "--entity-type", "topics", "--entity-name", topic,
+      "--add-config", settings,
+    ])
+    guard result.code == 0 else { throw TestServerError("\(topic): \(settings): \(result.output)") }
+  }
+
+  private func tool(_ words: String...) throws -> String {
+    let result = try TestServers.run(
+      [Self.script, words[0], "--bootstrap-server", bootstrapServers] + words.dropFirst())
+    guard result.code == 0 else { throw TestServerError("kafka \(words): \(result.output)") }
+    return result.output.trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
   private func nodes() throws -> [Int] {
     try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix("node-") }
       .compactMap { Int($0.dropFirst(5)) }
@@ -58,7 +95,8 @@ package final class KafkaServer: Sendable {
 
   private func run(_ words: String..., node: Int? = nil) throws {
     let result = try TestServers.run(
-      [Self.script, words[0], "--dir", folder] + words.dropFirst() + (node.map { ["--node", "\($0)"] } ?? []))
+      [Self.script, words[0], "--dir", folder] + words.dropFirst() + (node.map { ["--node", "\($0)"] } ?? []),
+      timeout: .seconds(300))
     guard result.code == 0 else { throw TestServerError("kafka \(words): \(result.output)") }
   }
 }

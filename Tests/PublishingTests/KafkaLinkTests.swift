@@ -1,0 +1,60 @@
+import Kafka
+import Operations
+import Publishing
+import Synchronization
+import TestServers
+import Testing
+
+@Suite struct KafkaLinkTests {
+  private final class Reports: DeliveryReceiver {
+    let all = Mutex<[DeliveryReport]>([])
+    func delivered(_ report: DeliveryReport) { all.withLock { $0.append(report) } }
+    var acknowledged: Int { all.withLock { $0.count { $0.error == nil } } }
+    var count: Int { all.withLock { $0.count } }
+  }
+
+  /// librdkafka takes some of these for the end of the producer.
+  @Test(arguments: [
+    [KafkaError.Code.requestTimedOut, .outOfOrderSequence], [.outOfOrderSequence],
+    [.transport, .outOfOrderSequence, .outOfOrderSequence], [.notLeader, .requestTimedOut, .outOfOrderSequence],
+    [.unknownProducerID], [.messageTimedOut, .outOfOrderSequence, .requestTimedOut],
+  ])
+  func goesOnWhateverHappensToItsSequence(errors: [KafkaError.Code]) throws {
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    try cluster.createTopic("readings", partitions: 1)
+    let log = Log(component: "test", level: .error)
+    let supervisor = Supervisor(log: log)
+    let link = try KafkaLink(
+      KafkaLink.Configuration(
+        kafka: KafkaConfiguration(brokers: cluster.bootstrapServers), topics: ["readings"],
+        deliveryTimeout: .seconds(3),
+        queueMessages: 10_000, queueBytes: 1 << 20, linger: .milliseconds(1)),
+      log: log, health: Health(), metrics: Metrics())
+    link.start(under: supervisor)
+    let producer = try DeadLetterProducer(link, topic: "readings")
+    try eventually("Kafka is there") { link.unavailability == nil }
+    func send(_ count: Int) -> Reports {
+      let reports = Reports()
+      for index in 0..<count {
+        let letter = DeadLetter(key: [1], value: [2], original: [], reason: "test", detail: "", source: "test", now: 0)
+        producer.publish(letter, receiver: reports, index: index)
+      }
+      return reports
+    }
+    let first = send(5)
+    try eventually("the first are there") { first.acknowledged == 5 }
+    try cluster.fail(.produce, with: errors)
+    for round in 0..<5 {
+      let reports = send(20)
+      try eventually(timeout: .seconds(20), "all are reported, round \(round)") { reports.count == 20 }
+    }
+    try eventually(timeout: .seconds(20), "readings are acknowledged again") {
+      let reports = send(5)
+      try eventually("all are reported") { reports.count == 5 }
+      return reports.acknowledged == 5
+    }
+    supervisor.requestStop()
+    link.close(timeout: .seconds(5))
+  }
+}
