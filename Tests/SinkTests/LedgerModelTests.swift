@@ -29,7 +29,7 @@ import Testing
     Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 0, losses: 0),
     Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 1, losses: 0),
     Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 0, losses: 1, examines: false),
-    Size(partitions: 2, messages: 2, batch: 2, owners: 2, crashes: 0, losses: 0),
+    Size(partitions: 2, messages: 2, batch: 2, owners: 2, crashes: 0, losses: 0, examines: false),
   ])
   func everythingIsStoredOnce(_ size: Size) {
     let result = explore(size)
