@@ -77,7 +77,7 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "DeadLetters",
+        "Readings", "Dialects", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "DeadLetters",
         "Ingest", "Bridge", "Sink", "Simulation",
       ],
       swiftSettings: strict),

@@ -2,7 +2,7 @@ import Dialects
 import HTTP
 import Operations
 
-/// `POST /v1/readings`: which request is taken, and which refused at its head.
+/// What all requests that bring readings have in common: which is taken, and which refused at its head.
 final class ReadingsRoute: Sendable {
   let publisher: any ReadingPublisher
   let limits: IngestLimits
@@ -29,11 +29,14 @@ final class ReadingsRoute: Sendable {
     tooLarge = Answers.tooLarge(limit: limits.body).prepared()
   }
 
-  func begin(_ head: borrowing RequestHead) -> Disposition {
-    // JSON when the client does not say, as many small ones do not.
-    var framing: SluiceFormat.Framing? = .json
-    head.lendHeader("Content-Type") { framing = MediaType.framing($0) }
-    guard let framing else { return .respond(Answers.unsupportedType) }
+  func begin(_ head: borrowing RequestHead, _ dialect: any RequestDialect) -> Disposition {
+    switch admit(head, dialect) {
+    case .respond(let response): .respond(dialect.told(response))
+    case let taken: taken
+    }
+  }
+
+  private func admit(_ head: borrowing RequestHead, _ dialect: any RequestDialect) -> Disposition {
     var encoding: MediaType.Encoding? = .identity
     head.lendHeader("Content-Encoding") { encoding = MediaType.encoding($0) }
     guard let encoding else { return .respond(Answers.unsupportedEncoding) }
@@ -53,6 +56,6 @@ final class ReadingsRoute: Sendable {
     head.lendHeader("traceparent") { traceparent = Array($0.prefix(128)) }
     return .receive(
       ReadingsRequest(
-        self, framing: framing, encoding: encoding, length: length, key: key, traceparent: traceparent))
+        self, dialect: dialect, encoding: encoding, length: length, key: key, traceparent: traceparent))
   }
 }

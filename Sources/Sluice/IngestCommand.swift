@@ -1,3 +1,4 @@
+import Dialects
 import HTTP
 import Ingest
 import Kafka
@@ -27,6 +28,9 @@ enum IngestCommand: Command {
     let limits = IngestLimits(
       body: settings.bytes(.httpBodyLimit), readings: settings.int(.httpReadingsLimit),
       memory: settings.bytes(.httpMemoryLimit), bounds: Service.bounds(settings))
+    let boxes = try Boxes.directory(in: service)
+    let dialects = DialectSettings(
+      lineProtocol: .init(deviceTags: settings.words(.influxdbDeviceTags)), boxes: boxes)
     let server = try service.listen(.httpListen, name: "http") { configuration in
       configuration.threads = settings.int(.httpThreads)
       configuration.connectionLimit = settings.int(.httpConnections)
@@ -39,7 +43,7 @@ enum IngestCommand: Command {
           certificate: settings.string(.tlsCertificate), key: settings.string(.tlsKey))
       }
     } handler: {
-      IngestService(publisher: publisher, limits: limits, metrics: service.metrics)
+      IngestService(publisher: publisher, limits: limits, metrics: service.metrics, dialects: dialects)
     }
     service.metrics.gauge("sluice_http_connections", "Open connections.") { Double(server.connectionCount) }
     service.log.info("listening", ["address": .string("\(settings.listenAddress(.httpListen).host):\(server.port)")])
