@@ -91,7 +91,7 @@ struct Routes {
 
   init(
     _ publisher: FakePublisher = FakePublisher(reportsAtOnce: true), body: Int = 64 << 10, readings: Int = 1_000,
-    memory: Int = 1 << 20
+    memory: Int = 1 << 20, dialects: DialectSettings = DialectSettings()
   ) {
     self.publisher = publisher
     service = IngestService(
@@ -99,7 +99,7 @@ struct Routes {
       limits: IngestLimits(
         body: body, readings: readings, memory: memory,
         bounds: TimeBounds(futureTolerance: 300_000, retention: 86_400_000)),
-      metrics: metrics, now: { Self.now })
+      metrics: metrics, dialects: dialects, now: { Self.now })
   }
 
   /// Bytes of the memory budget in use.
