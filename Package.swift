@@ -37,6 +37,7 @@ let package = Package(
     cLibrary("CMicroHTTPD", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
     cLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
     cLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+    cLibrary("CSodium", pkgConfig: "libsodium", apt: "libsodium-dev"),
     // simdjson is C++, so its shim is compiled; its pkg-config file has a flag that the package manager refuses.
     .target(
       name: "CSimdJSON", path: "Sources/C/CSimdJSON", cxxSettings: [.unsafeFlags(["-O2", "-DNDEBUG"])],
@@ -53,6 +54,7 @@ let package = Package(
     // Wrappers, one per C library
     module("JSON", ["CSimdJSON"], settings: wrapper),
     module("Compression", ["CZlib"], settings: wrapper),
+    module("Crypto", ["CSodium"], settings: wrapper),
     module("HTTP", ["CMicroHTTPD"], settings: wrapper),
     module("HTTPClient", ["CCurl"], settings: wrapper),
     module("Kafka", ["CRdKafka"], settings: wrapper),
@@ -62,11 +64,16 @@ let package = Package(
     // What the pipelines share: readings and dead letters into Kafka
     module("Publishing", ["Readings", "Timestamps", "Kafka", "Operations"]),
 
+    // Who may send what, and how much
+    module("Keys", ["Crypto", "JSON", "Timestamps", "Operations"]),
+
     // What was put aside: looking at it, and putting it back
     module("DeadLetters", ["Readings", "Dialects", "JSON", "Timestamps", "Kafka", "Publishing", "Operations"]),
 
     // Pipelines
-    module("Ingest", ["Readings", "Dialects", "JSON", "Compression", "HTTP", "Kafka", "Publishing", "Operations"]),
+    module(
+      "Ingest",
+      ["Readings", "Dialects", "JSON", "Compression", "Crypto", "Keys", "HTTP", "Kafka", "Publishing", "Operations"]),
     module("Bridge", ["Readings", "Dialects", "JSON", "MQTT", "Kafka", "Publishing", "Operations"]),
     module("Sink", ["Readings", "JSON", "Kafka", "MongoDB", "Publishing", "Operations"]),
 
@@ -77,8 +84,8 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Dialects", "Operations", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT", "Publishing", "DeadLetters",
-        "Ingest", "Bridge", "Sink", "Simulation",
+        "Readings", "Dialects", "Timestamps", "Operations", "Crypto", "Keys", "HTTP", "HTTPClient", "Kafka", "MongoDB",
+        "MQTT", "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Simulation",
       ],
       swiftSettings: strict),
 
@@ -93,6 +100,8 @@ let package = Package(
     tests("Dialects", ["Dialects", "DialectExercise", "Readings", "JSON"]),
     tests("Operations", ["Operations"]),
     tests("Compression", ["Compression"]),
+    tests("Crypto", ["Crypto"]),
+    tests("Keys", ["Keys", "Crypto", "Operations", "TestServers"]),
     tests("HTTP", ["HTTP", "TestServers"]),
     tests("HTTPClient", ["HTTPClient", "TestServers"]),
     tests("Kafka", ["Kafka", "TestServers"]),
@@ -102,7 +111,10 @@ let package = Package(
     tests("DeadLetters", ["DeadLetters", "Publishing", "Readings", "JSON", "Kafka", "Operations", "TestServers"]),
     tests(
       "Ingest",
-      ["Ingest", "Dialects", "Publishing", "Readings", "HTTP", "HTTPClient", "Kafka", "Operations", "Compression", "TestServers"]),
+      [
+        "Ingest", "Dialects", "Publishing", "Readings", "Keys", "Crypto", "HTTP", "HTTPClient", "Kafka", "Operations",
+        "Compression", "TestServers",
+      ]),
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
     tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
     tests(

@@ -24,6 +24,8 @@ import Synchronization
     var isFinished = false
     /// The connection is among the library's suspended ones.
     var isParked = false
+    /// Header fields that the answer gets, whatever it is.
+    var extraHeaders: [(String, String)] = []
     /// The status of the answer that the library has.
     var queuedStatus: Int?
     /// The status of the answer that was sent past the library.

@@ -6,7 +6,7 @@ package final class HTTPServer: Sendable {
   /// The port that it listens on, also when the system chose it.
   package let port: UInt16
 
-  private let core: ServerCore
+  let core: ServerCore
   private let running: Mutex<Running?>
   private let quiesced = DispatchSemaphore(value: 0)
   /// One stop at a time; a second one waits for the first.

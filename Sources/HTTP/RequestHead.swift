@@ -96,6 +96,45 @@ package struct RequestHead: ~Copyable {
     }
   }
 
+  /// The same without making a text of it.
+  package var clientAddress: ClientAddress {
+    switch source {
+    case .fields(_, _, let peer): return ClientAddress(peer) ?? ClientAddress()
+    case .connection(let connection):
+      guard let address = unsafe sluice_http_peer(connection) else { return ClientAddress() }
+      return unsafe ClientAddress(address)
+    }
+  }
+
+  /// A value that is made at the first request of a connection, and found again at the others.
+  package func connectionValue<Value: AnyObject>(_ make: (ClientAddress) -> Value) -> Value {
+    guard case .connection(let connection) = source, let context = unsafe sluice_http_record(connection) else {
+      return make(clientAddress)
+    }
+    let record = unsafe Unmanaged<ConnectionRecord>.fromOpaque(context).takeUnretainedValue()
+    if let known = unsafe record.value as? Value { return known }
+    let value = make(clientAddress)
+    unsafe record.value = value
+    return value
+  }
+
+  /// The certificate (DER) that the client showed in its TLS handshake, if one of the configured authorities vouches for
+  /// it.
+  package var clientCertificate: [UInt8]? {
+    guard case .connection(let connection) = source, let context = unsafe sluice_http_record(connection) else {
+      return nil
+    }
+    let record = unsafe Unmanaged<ConnectionRecord>.fromOpaque(context).takeUnretainedValue()
+    guard unsafe record.tls?.pem.clientAuthorities != nil else { return nil }
+    if let known = unsafe record.certificate { return known }
+    var size = 0
+    let bytes = unsafe sluice_tls_peer(connection, &size).map {
+      unsafe Array(UnsafeBufferPointer(start: $0, count: size))
+    }
+    unsafe record.certificate = .some(bytes)
+    return bytes
+  }
+
   private var headers: [(String, String)] {
     if case .fields(let headers, _, _) = source { return headers }
     return []

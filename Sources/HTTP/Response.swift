@@ -39,9 +39,12 @@ package struct Response: Sendable {
     self.made = made
   }
 
-  /// With `Content-Type: application/json`.
+  /// With `Content-Type: application/json`, which no browser is to take for anything else.
   package static func json(_ status: Int, _ body: [UInt8], headers: [(String, String)] = []) -> Response {
-    Response(status: status, headers: [("Content-Type", "application/json")] + headers, body: .bytes(body))
+    Response(
+      status: status,
+      headers: [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")] + headers,
+      body: .bytes(body))
   }
 
   /// `{"error":{"code":"…","message":"…"}}`, the form that every refusal has.

@@ -35,6 +35,10 @@ extension ServerCore {
     if let refusal = unsafe refusal(of: framing, method: head.method, url: url, version: version) {
       return unsafe refuse(exchange, with: refusal, on: connection)
     }
+    if crossOrigin.isOn {
+      unsafe exchange.progress.extraHeaders = crossOrigin.headers(for: head.header("Origin"))
+      if let answer = crossOrigin.preflight(head) { return unsafe refuse(exchange, with: answer, on: connection) }
+    }
     switch handler.begin(head) {
     case .receive(let receiver):
       unsafe exchange.progress.receiver = receiver
@@ -148,7 +152,8 @@ extension ServerCore {
   }
 
   private func queue(_ exchange: Exchange, on connection: OpaquePointer) -> Bool {
-    guard let answer = exchange.answer else { return false }
+    guard var answer = exchange.answer else { return false }
+    for (name, value) in unsafe exchange.progress.extraHeaders { answer = answer.adding(name, value) }
     unsafe exchange.progress.queuedStatus = answer.status
     return unsafe answer.queue(on: connection, closing: stage != .running)
   }
@@ -166,6 +171,8 @@ extension ServerCore {
 
   private func send(_ answer: Response, of exchange: Exchange, on record: ConnectionRecord) -> Bool {
     record.lingers.store(true, ordering: .relaxed)
+    var answer = answer
+    for (name, value) in unsafe exchange.progress.extraHeaders { answer = answer.adding(name, value) }
     return record.sendAll(answer.serialized(isHead: exchange.method == .head))
   }
 

@@ -25,7 +25,10 @@ final class ServerCore: Sendable {
 
   let handler: any RequestHandler
   let limits: Limits
-  let isTLS: Bool
+  let tlsFiles: HTTPServer.TLSFiles?
+  /// What new connections use.
+  let tls: Mutex<TLSCredentials?>
+  let crossOrigin: CrossOrigin
   /// Requests from `begin` to the end of the answer.
   let inProgress = Atomic(0)
   /// Connections that the library holds suspended.
@@ -57,9 +60,15 @@ final class ServerCore: Sendable {
       headerBytes: configuration.maximumHeaderBytes, dropBytes: configuration.dropLimit,
       connections: max(1, configuration.connectionLimit), connectionsPerClient: configuration.perAddressLimit)
     log = configuration.log
-    isTLS = configuration.tls != nil
+    tlsFiles = configuration.tls
+    tls = Mutex(
+      try configuration.tls.map { files throws(HTTPServerError) in try TLSCredentials(TLSCredentials.PEM(files), files)
+      })
+    crossOrigin = configuration.crossOrigin
     wakeup = try Wakeup()
   }
+
+  var isTLS: Bool { tlsFiles != nil }
 
   var stage: Stage { Stage(rawValue: stageNumber.load(ordering: .sequentiallyConsistent)) ?? .forcing }
   var isForcing: Bool { stage == .forcing }

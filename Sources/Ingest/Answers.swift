@@ -1,6 +1,7 @@
 import Dialects
 import HTTP
 import Kafka
+import Keys
 import Readings
 
 /// The answers of the API: codes, headers and bodies.
@@ -22,7 +23,11 @@ enum Answers {
     message: "Idempotency-Key must be given once, as 1 to \(IdempotencyKey.limit) visible ASCII characters, "
       + "with or without double quotes around them"
   ).prepared()
-  static let busy = unavailable("as many requests as memory allows are in progress").prepared()
+  static let busy = unavailable(
+    "as many requests as memory allows are in progress, or as many of this client's as leave room for others"
+  ).prepared()
+  static let shareTaken = unavailable("this client has as many readings on their way as leave room for others")
+    .prepared()
   static let queueFull = unavailable("the queue to Kafka is full").prepared()
 
   static func tooLarge(limit: Int) -> Response {
@@ -33,6 +38,29 @@ enum Answers {
     .error(
       503, code: "unavailable", message: "nothing was accepted: \(reason); repeat the request",
       headers: [("Retry-After", "2")])
+  }
+
+  /// 429, with how long to wait (RFC 9110, 10.2.3; draft-ietf-httpapi-ratelimit-headers-10).
+  ///
+  /// - Parameters:
+  ///   - name: of the policy: `key` or `address`.
+  ///   - wait: nanoseconds until there are enough.
+  static func tooManyRequests(_ name: String, _ policy: RatePolicy, remaining: Int, wait: Int64) -> Response {
+    let seconds = max(1, (wait + 999_999_999) / 1_000_000_000)
+    return .error(
+      429, code: "rate_limited",
+      message: "nothing was accepted: more readings than the rate of this \(name) allows; repeat in \(seconds) s",
+      headers: [
+        ("Retry-After", "\(seconds)"),
+        ("RateLimit-Policy", "\"\(name)\";q=\(policy.burst);qu=\"readings\";w=\(policy.window)"),
+        ("RateLimit", "\"\(name)\";r=\(remaining);t=\(seconds)"),
+      ])
+  }
+
+  static func moreThanBurst(_ policy: RatePolicy) -> Response {
+    .error(
+      413, code: "too_many_readings",
+      message: "the rate allows at most \(policy.burst) readings at once; send several requests")
   }
 
   static func malformed(_ message: String) -> Response { .error(400, code: "malformed", message: message) }
@@ -83,11 +111,15 @@ enum Answers {
       body.append("}")
     }
     body.append("]")
-    if accepted == 0 {
+    // With nothing accepted, a device that is refused is what the sender has to see to first.
+    let isForbidden = accepted == 0 && errors.contains { $0.error.code == .forbidden }
+    if isForbidden {
+      body.append(#","error":{"code":"forbidden","message":"this key may not write these devices; see errors"}"#)
+    } else if accepted == 0 {
       body.append(#","error":{"code":"invalid_readings","message":"none of the items is a reading; see errors"}"#)
     }
     body.append("}")
-    return .json(accepted == 0 ? 422 : 207, Array(body.bytes))
+    return .json(accepted > 0 ? 207 : isForbidden ? 403 : 422, Array(body.bytes))
   }
 
   /// An item that is not stored for sure.

@@ -125,7 +125,10 @@ struct IngestRoutes: Sendable {
     _ head: borrowing RequestHead, box: String, _ form: OpenSenseMapDialect.Form
   ) -> Disposition {
     let dialect = OpenSenseMapDialect(box: box, form: form, boxes: settings.boxes.current)
-    guard dialect.isAuthorized(head) else { return .respond(OpenSenseMapDialect.badToken) }
+    // Where there are keys, they say who may write which box; both cannot be in the one header field.
+    guard readings.authenticator.asksForKeys || dialect.isAuthorized(head) else {
+      return .respond(OpenSenseMapDialect.badToken)
+    }
     return readings.begin(head, dialect)
   }
 }

@@ -8,12 +8,17 @@ package final class IngestService: RequestHandler {
   private let router: Router
   private let counters: RequestCounters
 
-  /// - Parameter now: milliseconds since 1970.
+  /// - Parameters:
+  ///   - authenticator: who may send; nil: everybody.
+  ///   - now: milliseconds since 1970.
   package init(
-    publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, dialects: DialectSettings = .init(),
+    publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, authenticator: Authenticator? = nil,
+    dialects: DialectSettings = DialectSettings(),
     now: @escaping @Sendable () -> Int64 = Clock.nowMilliseconds
   ) {
-    let readings = ReadingsRoute(publisher: publisher, limits: limits, metrics: metrics, now: now)
+    let readings = ReadingsRoute(
+      publisher: publisher, limits: limits, metrics: metrics,
+      authenticator: authenticator ?? Authenticator(ring: nil, metrics: metrics), now: now)
     var router = Router()
     IngestRoutes(readings, dialects).add(to: &router)
     self.router = router

@@ -3,6 +3,7 @@ import Dialects
 import HTTP
 import JSON
 import Kafka
+import Keys
 import Operations
 import Publishing
 import Readings
@@ -15,6 +16,7 @@ import Synchronization
 /// thread before the first reading is produced, and then only by the last report, which follows all others.
 final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable {
   private let route: ReadingsRoute
+  private let grant: Grant
   private let dialect: any RequestDialect
   private var body: [UInt8] = []
   private let inflater: Inflater?
@@ -37,10 +39,11 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private static let errorSize = 512
 
   init(
-    _ route: ReadingsRoute, dialect: any RequestDialect, encoding: MediaType.Encoding, length: Int,
+    _ route: ReadingsRoute, grant: Grant, dialect: any RequestDialect, encoding: MediaType.Encoding, length: Int,
     key: IdempotencyKey?, traceparent: [UInt8]?
   ) {
     self.route = route
+    self.grant = grant
     self.dialect = dialect
     self.key = key
     self.traceparent = traceparent
@@ -53,7 +56,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     body.reserveCapacity(length + JSONParser.padding)
   }
 
-  deinit { route.memory.give(reserved) }
+  deinit { route.memory.give(reserved, of: grant.account.bytes) }
 
   func receive(_ piece: UnsafeRawBufferPointer) -> Response? { refusal(of: piece).map(dialect.told) }
 
@@ -85,8 +88,9 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   /// Takes from the memory budget, or gives back, so that this request holds that many bytes.
   private func reserve(_ count: Int) -> Bool {
-    guard count <= reserved || route.memory.take(count - reserved) else { return false }
-    if count < reserved { route.memory.give(reserved - count) }
+    let bytes = grant.account.bytes
+    guard count <= reserved || route.memory.take(count - reserved, for: bytes, own: reserved) else { return false }
+    if count < reserved { route.memory.give(reserved - count, of: bytes) }
     reserved = count
     return true
   }
@@ -104,20 +108,31 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {
     let now = route.now()
-    if let refusal = decode(now, workspace) { return refuse(refusal) }
+    if let refusal = decode(now, workspace) {
+      // Looking at what is none costs as much as at a reading.
+      return refuse(grant.take(readings: 1)?.response ?? refusal)
+    }
     body = []
+    let items = workspace.batch.count + errors.count
+    if let refusal = grant.take(readings: items) { return refuse(refusal.response) }
+    grant.filter(workspace.batch, errors: &errors)
     produced = workspace.batch.count
     // A small body can have an answer many times its size, and a client may be slow to read it.
-    guard reserve(min(errors.count * Self.errorSize, route.limits.memory)) else { return refuse(Answers.busy) }
+    guard reserve(min(errors.count * Self.errorSize, route.limits.memory)) else { return forgive(Answers.busy, items) }
     guard produced > 0 else {
       route.refused.increment(by: errors.count)
       return dialect.answer(Outcome(produced: 0, errors: errors, undelivered: []))
     }
-    if produced > 1 { items = workspace.batch.readings.map(\.item) }
+    if produced > 1 { self.items = workspace.batch.readings.map(\.item) }
     key?.identify(workspace.batch, buffer: &workspace.buffer)
     // Kafka may have gone while the body came in.
-    if let reason = route.publisher.unavailability { return refuse(Answers.unavailable(reason)) }
-    guard route.publisher.hasRoom(for: produced) else { return refuse(Answers.queueFull) }
+    if let reason = route.publisher.unavailability { return forgive(Answers.unavailable(reason), items) }
+    let account = grant.account
+    guard route.waiting.take(produced, for: account.readings) else { return forgive(Answers.shareTaken, items) }
+    guard route.publisher.hasRoom(for: produced) else {
+      route.waiting.give(produced, of: account.readings)
+      return forgive(Answers.queueFull, items)
+    }
     self.exchange = exchange
     remaining.store(produced, ordering: .relaxed)
     // Before producing: the first report may come before the last reading is handed over.
@@ -135,6 +150,12 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     errors = []
     _ = reserve(0)
     return answer
+  }
+
+  /// Refuses items through no fault of the client's: they do not count against its rate.
+  private func forgive(_ answer: Response, _ items: Int) -> Response {
+    grant.give(readings: items)
+    return refuse(answer)
   }
 
   private func decode(_ now: Int64, _ workspace: Workspace) -> Response? {
@@ -158,6 +179,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       }
     }
     guard remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+    route.waiting.give(produced, of: grant.account.readings)
     let undelivered = undelivered.withLock { $0 }.sorted { $0.index < $1.index }.map(\.failure)
     route.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
     route.refused.increment(by: errors.count)

@@ -7,6 +7,8 @@ import Readings
 protocol RequestDialect: Sendable {
   /// As in the keys file.
   var name: String { get }
+  /// Where its clients put a key, besides where all may.
+  var credentials: CredentialPlaces { get }
   /// The header `source` of the messages on Kafka.
   var source: StaticString { get }
 
@@ -49,15 +51,14 @@ struct Outcome {
 
   var accepted: Int { produced - undelivered.count }
   var isComplete: Bool { errors.isEmpty && undelivered.isEmpty }
+  /// Whether nothing was taken, and something of it because of its device.
+  var isForbidden: Bool { accepted == 0 && errors.contains { $0.error.code == .forbidden } }
   /// Whether there is a reading that may be taken when it is sent again.
   var isWorthRepeating: Bool { undelivered.contains { $0.error.code != .messageTooLarge } }
 }
 
 extension RequestDialect {
-  func told(_ response: Response) -> Response { response }
-}
+  var credentials: CredentialPlaces { [] }
 
-extension ReadingError {
-  /// Whether it is a reading, of a device that the client may not write.
-  var isForbidden: Bool { code.rawValue == "forbidden" }
+  func told(_ response: Response) -> Response { response }
 }

@@ -18,7 +18,8 @@ extension Setting {
     retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication, mqttDialects, mqttZigbeeBase,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
-    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, tlsCertificate, tlsKey,
+    httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, httpRatePerAddress, httpRatePerAddressBurst,
+    auth, keysFile, httpCORSOrigins, tlsCertificate, tlsKey, tlsClientCA,
     boxesFile, influxdbDeviceTags,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
   ]
@@ -149,11 +150,29 @@ extension Setting {
   package static let httpMemoryLimit = Setting(
     "SLUICE_HTTP_MEMORY_LIMIT", .bytes(1 << 20...1 << 40), .text("256MiB"), roles: ingests,
     "Bytes of bodies held at once; further requests are told to come later.")
+  package static let httpRatePerAddress = Setting(
+    "SLUICE_HTTP_RATE_PER_ADDRESS", .integer(0...1_000_000_000), .text("0"), roles: ingests,
+    "Readings per second from one address, in the long run; 0: no limit.")
+  package static let httpRatePerAddressBurst = Setting(
+    "SLUICE_HTTP_RATE_PER_ADDRESS_BURST", .integer(0...1_000_000), .text("0"), roles: ingests,
+    "Readings at once from one address, after a silence; 0: those of ten seconds.")
+  package static let auth = Setting(
+    "SLUICE_AUTH", .oneOf(["keys", "off", "off-anywhere"]), .byRole([.dev: "off"], otherwise: "keys"), roles: ingests,
+    "Whether clients need a key of SLUICE_KEYS_FILE; off is refused unless only this machine can connect.")
+  package static let keysFile = Setting(
+    "SLUICE_KEYS_FILE", .path, .text(""), roles: [.ingest, .dev, .check, .keys],
+    "File of the keys, which sluice keys writes; it is reread when it changes.")
   package static let tlsCertificate = Setting(
     "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")
   package static let tlsKey = Setting(
     "SLUICE_TLS_KEY", .path, .text(""), roles: ingests, "PEM file of the certificate's private key.")
+  package static let tlsClientCA = Setting(
+    "SLUICE_TLS_CLIENT_CA", .path, .text(""), roles: ingests,
+    "PEM file of those who vouch for clients' certificates; empty: none are asked for.")
+  package static let httpCORSOrigins = Setting(
+    "SLUICE_HTTP_CORS_ORIGINS", .text(mayBeEmpty: true), .text(""), roles: ingests,
+    "Origins whose pages may send from a browser, separated by commas; * for all, empty for none.")
 
   package static let boxesFile = Setting(
     "SLUICE_BOXES_FILE", .path, .text(""), roles: ingests,

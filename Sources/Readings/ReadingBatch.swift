@@ -74,6 +74,18 @@ package final class ReadingBatch: @unchecked Sendable {
     }
   }
 
+  /// Takes out the readings at these places, which are in order.
+  package func remove(at indices: [Int]) {
+    var rest = indices[...]
+    var place = 0
+    readings.removeAll { _ in
+      defer { place += 1 }
+      guard rest.first == place else { return false }
+      rest = rest.dropFirst()
+      return true
+    }
+  }
+
   /// Gives a reading an id.
   package func identify(_ index: Int, as id: UnsafeRawBufferPointer) { readings[index].id = keep(id) }
 

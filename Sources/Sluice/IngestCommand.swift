@@ -17,6 +17,7 @@ enum IngestCommand: Command {
   /// Starts the HTTP API in a process.
   static func start(in service: Service) throws(CommandError) {
     let settings = service.settings
+    let authenticator = try Access(settings).authenticator(in: service)
     let topic = settings.string(.kafkaTopic)
     let link = try service.link(topics: [topic])
     let publisher: ReadingProducer
@@ -27,7 +28,8 @@ enum IngestCommand: Command {
     }
     let limits = IngestLimits(
       body: settings.bytes(.httpBodyLimit), readings: settings.int(.httpReadingsLimit),
-      memory: settings.bytes(.httpMemoryLimit), bounds: Service.bounds(settings))
+      memory: settings.bytes(.httpMemoryLimit), waiting: settings.int(.kafkaQueueMessages),
+      bounds: Service.bounds(settings))
     let boxes = try Boxes.directory(in: service)
     let dialects = DialectSettings(
       lineProtocol: .init(deviceTags: settings.words(.influxdbDeviceTags)), boxes: boxes)
@@ -38,19 +40,41 @@ enum IngestCommand: Command {
       configuration.perAddressLimit = perAddress == 0 ? nil : perAddress
       configuration.idleTimeout = settings.duration(.httpIdleTimeout)
       configuration.bodyTimeout = settings.duration(.httpBodyTimeout)
-      if !settings.string(.tlsCertificate).isEmpty {
-        configuration.tls = HTTPServer.TLSFiles(
-          certificate: settings.string(.tlsCertificate), key: settings.string(.tlsKey))
-      }
+      configuration.tls = Access.tlsFiles(settings)
+      configuration.crossOrigin = Access.crossOrigin(settings)
     } handler: {
-      IngestService(publisher: publisher, limits: limits, metrics: service.metrics, dialects: dialects)
+      IngestService(
+        publisher: publisher, limits: limits, metrics: service.metrics, authenticator: authenticator, dialects: dialects
+      )
     }
     service.metrics.gauge("sluice_http_connections", "Open connections.") { Double(server.connectionCount) }
     service.log.info("listening", ["address": .string("\(settings.listenAddress(.httpListen).host):\(server.port)")])
+    if Access.tlsFiles(settings) != nil { watchTLS(of: server, in: service) }
     let timeout = settings.duration(.shutdownTimeout)
     // Actions run in the reverse order of their adding: first the server, which finishes what is in flight and so needs
     // the producer, then the producer.
     service.supervisor.onStop("producer") { link.close(timeout: timeout / 2) }
     service.supervisor.onStop("http") { server.stop(timeout: timeout / 2) }
+  }
+
+  /// Rereads the certificate and its key when they change: a renewed one is used without a restart.
+  private static func watchTLS(of server: HTTPServer, in service: Service) {
+    let log = service.log.component("tls")
+    let files = StateLog("TLS files", log: log)
+    let isWhole = service.metrics.gauge(
+      "sluice_tls_files_ok", "1: TLS uses what is in its files; 0: they are broken, and the last good ones are used.")
+    isWhole.set(1)
+    service.supervisor.start("tls") { [supervisor = service.supervisor] in
+      while !supervisor.waitForStop(timeout: .seconds(2)) {
+        do throws(HTTPServerError) {
+          if try server.reloadTLS() { log.info("TLS files reread; new connections use them") }
+          files.ok()
+          isWhole.set(1)
+        } catch {
+          files.failing("\(error.message); the last good ones are used")
+          isWhole.set(0)
+        }
+      }
+    }
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
 #include <limits.h>
 #include <microhttpd.h>
 #include <poll.h>
@@ -93,6 +94,7 @@ static inline struct MHD_Daemon *sluice_http_start(struct sluice_http_settings *
   if (settings->tls) {
     SLUICE_OPTION(MHD_OPTION_HTTPS_MEM_CERT, 0, settings->certificate);
     SLUICE_OPTION(MHD_OPTION_HTTPS_MEM_KEY, 0, settings->key);
+    SLUICE_OPTION(MHD_OPTION_HTTPS_PRIORITIES, 0, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2");
   }
   SLUICE_OPTION(MHD_OPTION_END, 0, NULL);
 #undef SLUICE_OPTION
@@ -265,6 +267,57 @@ static inline bool sluice_http_queue(struct MHD_Connection *connection, unsigned
 /// Hands a connected socket to the daemon, which closes it also on failure.
 static inline bool sluice_http_adopt(struct MHD_Daemon *daemon, int socket, const void *address, unsigned size) {
   return MHD_add_connection(daemon, socket, (const struct sockaddr *)address, size) == MHD_YES;
+}
+
+/// What new connections get: a certificate, its key and, if clients may show one of their own, who vouches for those.
+/// Null, with a reason, when they do not fit together.
+static inline gnutls_certificate_credentials_t sluice_tls_new(const char *certificate, const char *key,
+                                                              const char *authorities, const char **reason) {
+  gnutls_certificate_credentials_t made = NULL;
+  gnutls_datum_t files[] = {{(unsigned char *)certificate, (unsigned)strlen(certificate)},
+                            {(unsigned char *)key, (unsigned)strlen(key)}};
+  int code = gnutls_certificate_allocate_credentials(&made);
+  if (code < 0) {
+    *reason = gnutls_strerror(code);
+    return NULL;
+  }
+  code = gnutls_certificate_set_x509_key_mem(made, &files[0], &files[1], GNUTLS_X509_FMT_PEM);
+  if (code >= 0 && authorities) {
+    gnutls_datum_t trusted = {(unsigned char *)authorities, (unsigned)strlen(authorities)};
+    code = gnutls_certificate_set_x509_trust_mem(made, &trusted, GNUTLS_X509_FMT_PEM);
+    if (code == 0) code = GNUTLS_E_NO_CERTIFICATE_FOUND;
+  }
+  if (code >= 0) return made;
+  *reason = gnutls_strerror(code);
+  gnutls_certificate_free_credentials(made);
+  return NULL;
+}
+
+static inline gnutls_session_t sluice_tls_session(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  return info ? (gnutls_session_t)info->tls_session : NULL;
+}
+
+/// Gives a connection that is new, and so has not begun its handshake, other credentials than its daemon's. They must
+/// outlive it.
+static inline void sluice_tls_use(struct MHD_Connection *connection, gnutls_certificate_credentials_t credentials,
+                                  bool asks_client) {
+  gnutls_session_t session = sluice_tls_session(connection);
+  if (!session) return;
+  gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
+  if (asks_client) gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
+}
+
+/// The client's own certificate (DER), if it showed one and an authority vouches for it.
+static inline const unsigned char *sluice_tls_peer(struct MHD_Connection *connection, size_t *size) {
+  gnutls_session_t session = sluice_tls_session(connection);
+  unsigned count = 0, status = 0;
+  if (!session) return NULL;
+  const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+  if (!chain || count == 0) return NULL;
+  if (gnutls_certificate_verify_peers2(session, &status) != 0 || status != 0) return NULL;
+  *size = chain[0].size;
+  return chain[0].data;
 }
 
 // Declared by the C library for GNU sources only.

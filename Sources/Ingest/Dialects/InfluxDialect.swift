@@ -19,6 +19,7 @@ struct InfluxDialect: RequestDialect {
 
   var name: String { "influxdb" }
   var source: StaticString { "influxdb" }
+  var credentials: CredentialPlaces { version == .one ? .influxQuery : [] }
 
   private static let written = Response(status: 204).prepared()
 
@@ -50,9 +51,7 @@ struct InfluxDialect: RequestDialect {
         [("Retry-After", "2")])
     }
     let errors = outcome.errors
-    if outcome.accepted == 0, outcome.undelivered.isEmpty, errors.contains(where: { $0.error.isForbidden }) {
-      return answer(403, "this key may not write these devices")
-    }
+    if outcome.isForbidden { return answer(403, "this key may not write these devices") }
     let reason =
       errors.first.map { "line \($0.index + 1): \($0.error)" }
       ?? "line \((outcome.undelivered.first?.item ?? 0) + 1): Kafka does not take a value as large as this"

@@ -90,9 +90,7 @@ struct OpenSenseMapDialect: RequestDialect {
         [("Retry-After", "2")])
     }
     // All of a request are of one box.
-    if outcome.errors.contains(where: { $0.error.isForbidden }) {
-      return Self.answer(403, "Forbidden", "this key may not write this box")
-    }
+    if outcome.isForbidden { return Self.answer(403, "Forbidden", "this key may not write this box") }
     return Self.answer(413, "RequestEntityTooLarge", "Kafka does not take a measurement as large as this")
   }
 

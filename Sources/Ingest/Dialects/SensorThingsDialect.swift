@@ -34,7 +34,7 @@ struct SensorThingsDialect: RequestDialect {
     // An array is no request of the standard's, so neither is an answer to a part of it.
     if outcome.accepted > 0 { return Answers.outcome(outcome) }
     if let first = outcome.errors.first, outcome.produced == 0 {
-      return Self.answer(first.error.isForbidden ? 403 : 400, "\(first.error)")
+      return Self.answer(outcome.isForbidden ? 403 : 400, "\(first.error)")
     }
     return told(Answers.outcome(outcome))
   }
