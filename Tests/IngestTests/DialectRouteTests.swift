@@ -83,6 +83,7 @@ import Testing
     routes.publisher.report { $0 == 1 ? .timedOut($0) : nil }
     #expect(late.status == 503 && late.header("Retry-After") == "2")
     #expect(late.text.hasPrefix(#"{"code":"unavailable","message":"Kafka did not acknowledge 1 of 2 fields"#))
+    late.forget()
     // One reading that is too large would be halved for ever at 413.
     let large = routes.post("/api/v2/write", "m,host=h a=1")
     routes.publisher.report { .refused($0, .messageTooLarge) }
