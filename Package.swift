@@ -108,7 +108,9 @@ let package = Package(
     tests("MongoDB", ["MongoDB", "TestServers"]),
     tests("MQTT", ["MQTT", "TestServers"]),
     tests("Publishing", ["Publishing", "Readings", "Kafka", "Operations", "TestServers"]),
-    tests("DeadLetters", ["DeadLetters", "Publishing", "Readings", "JSON", "Kafka", "Operations", "TestServers"]),
+    tests(
+      "DeadLetters",
+      ["DeadLetters", "Dialects", "Publishing", "Readings", "JSON", "Kafka", "Operations", "TestServers"]),
     tests(
       "Ingest",
       [

@@ -102,7 +102,9 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable && Mosq
     try publisher.connect(timeout: .seconds(10))
     defer { publisher.disconnect() }
     for message in messages {
-      _ = try Array(message.payload.utf8).withUnsafeBytes { try publisher.publish(message.topic, payload: $0, qos: 1) }
+      _ = try Array(message.payload.utf8).withUnsafeBytes {
+        try publisher.publish(message.topic, payload: $0, qos: 1, retain: false)
+      }
     }
     var acknowledged: [Int] = []
     try eventually("the bridge is done with them all") {
