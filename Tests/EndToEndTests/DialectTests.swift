@@ -116,46 +116,6 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable && Mosq
     #expect(try documents(roles).sorted() == Self.expected.sorted())
   }
 
-  private static let telegraf =
-    ProcessInfo.processInfo.environment["SLUICE_TELEGRAF"] ?? "\(TestServers.serversFolder)/../peers/telegraf/telegraf"
-
-  /// A real Telegraf; where there is none, `SLUICE_TELEGRAF` names it.
-  @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: telegraf), "needs Telegraf"))
-  func telegrafWrites() throws {
-    let roles = try Roles(kafka: KafkaServer.shared().bootstrapServers, mongo: MongoServer.shared().uri)
-    let http = TestServers.freePort()
-    let source = TestServers.freePort()
-    try roles.start("ingest", ["--http-listen", "127.0.0.1:\(http)"])
-    try roles.start("sink")
-    let file = "\(roles.folder)/telegraf.conf"
-    try """
-    [agent]
-      interval = "1s"
-      flush_interval = "1s"
-      omit_hostname = true
-    [[inputs.http_listener_v2]]
-      service_address = "tcp://127.0.0.1:\(source)"
-      paths = ["/in"]
-      data_format = "influx"
-    [[outputs.influxdb_v2]]
-      urls = ["http://127.0.0.1:\(http)"]
-      token = "t"
-      organization = "o"
-      bucket = "b"
-    """.write(toFile: file, atomically: true, encoding: .utf8)
-    let process = try ChildProcess(
-      [Self.telegraf, "--config", file], environment: ["PATH": "/usr/bin:/bin", "HOME": roles.folder],
-      output: "\(roles.folder)/telegraf.log")
-    defer { process.kill() }
-    let client = try HTTPClient()
-    let body = Array("weather,device=t-1 temperature=21.5,humidity=40i".utf8)
-    try eventually("Telegraf took it") {
-      (try? client.send("POST", "http://127.0.0.1:\(source)/in", body: body, timeout: .seconds(5)).status) == 204
-    }
-    try eventually(timeout: .seconds(60), "it is stored") { try roles.count() >= 2 }
-    #expect(try documents(roles).sorted() == ["t-1 weather.humidity 40", "t-1 weather.temperature 21.5"])
-  }
-
   /// `device sensor value` of all readings.
   private func documents(_ roles: Roles) throws -> [String] {
     let pool = try MongoPool(uri: roles.mongo, applicationName: "tests", maximumSize: 1, timeout: .seconds(60))
