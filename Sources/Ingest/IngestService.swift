@@ -2,6 +2,7 @@ package import HTTP
 package import Operations
 import Readings
 import Synchronization
+package import WebSocket
 
 /// The HTTP API: its routes, and the count of what they answered.
 package final class IngestService: RequestHandler {
@@ -10,9 +11,11 @@ package final class IngestService: RequestHandler {
 
   /// - Parameters:
   ///   - authenticator: who may send; nil: everybody.
+  ///   - streams: serves `/v1/stream`, which is not there without it. The owner runs and stops it, before the HTTP server.
   ///   - now: milliseconds since 1970.
   package init(
     publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, authenticator: Authenticator? = nil,
+    streams: WebSocketServer? = nil, log: Log = Log(component: "stream"),
     dialects: DialectSettings = DialectSettings(),
     now: @escaping @Sendable () -> Int64 = Clock.nowMilliseconds
   ) {
@@ -21,6 +24,10 @@ package final class IngestService: RequestHandler {
       authenticator: authenticator ?? Authenticator(ring: nil, metrics: metrics), now: now)
     var router = Router()
     IngestRoutes(readings, dialects).add(to: &router)
+    if let streams {
+      let stream = StreamRoute(readings, server: streams, metrics: metrics, log: log)
+      router.on(.get, "/v1/stream") { head, _ in stream.begin(head) }
+    }
     self.router = router
     counters = RequestCounters(metrics)
   }

@@ -9,8 +9,8 @@ import Publishing
 import Readings
 import Synchronization
 
-/// One request that brings readings, in whichever dialect: takes the body, decodes it, hands its readings to Kafka, and answers when the last of them is
-/// acknowledged or given up.
+/// One request that brings readings, in whichever dialect, or one message of a stream: takes the body, decodes it, hands its
+/// readings to Kafka, and answers when the last of them is acknowledged or given up.
 ///
 /// `@unchecked Sendable`: all but `undelivered` and `remaining`, which guard themselves, is written by the connection's
 /// thread before the first reading is produced, and then only by the last report, which follows all others.

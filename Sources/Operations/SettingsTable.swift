@@ -19,6 +19,7 @@ extension Setting {
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication, mqttDialects, mqttZigbeeBase,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
     httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, httpRatePerAddress, httpRatePerAddressBurst,
+    streamConnections, streamInFlight, streamPingInterval, streamIdleTimeout,
     auth, keysFile, httpCORSOrigins, tlsCertificate, tlsKey, tlsClientCA,
     boxesFile, influxdbDeviceTags,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
@@ -162,6 +163,18 @@ extension Setting {
   package static let keysFile = Setting(
     "SLUICE_KEYS_FILE", .path, .text(""), roles: [.ingest, .dev, .check, .keys],
     "File of the keys, which sluice keys writes; it is reread when it changes.")
+  package static let streamConnections = Setting(
+    "SLUICE_STREAM_CONNECTIONS", .integer(1...1_000_000), .text("1000"), roles: ingests,
+    "WebSockets at once, which count as connections too.")
+  package static let streamInFlight = Setting(
+    "SLUICE_STREAM_IN_FLIGHT", .integer(1...100_000), .text("1000"), roles: ingests,
+    "Messages of one WebSocket that may wait for Kafka; until there are fewer, nothing more is read from it.")
+  package static let streamPingInterval = Setting(
+    "SLUICE_STREAM_PING_INTERVAL", .duration(.seconds(1) ... .seconds(3_600)), .text("20s"), roles: ingests,
+    "Silence of a WebSocket after which it gets a ping; as much again, and it is cut off.")
+  package static let streamIdleTimeout = Setting(
+    "SLUICE_STREAM_IDLE_TIMEOUT", .duration(.seconds(1) ... .seconds(86_400)), .text("10m"), roles: ingests,
+    "How long a WebSocket may be without a message.")
   package static let tlsCertificate = Setting(
     "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")

@@ -167,6 +167,7 @@ final class Request: Sendable {
     switch disposition {
     case .respond(let response): answers.withLock { $0.append(response) }
     case .receive(let receiver): self.receiver = receiver
+    case .upgrade: Issue.record("an upgrade needs a connection")
     }
   }
 

@@ -31,7 +31,7 @@ struct PlainDialect: RequestDialect {
 }
 
 extension PlainDialect {
-  /// Sluice's own format.
+  /// Sluice's own format; `StreamDialect` is that of streams.
   static func readings(_ framing: SluiceFormat.Framing) -> PlainDialect { framing == .json ? json : lines }
 
   private static let json = PlainDialect(name: "sluice", source: "http") {
