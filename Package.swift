@@ -90,7 +90,9 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Timestamps", "Operations", "Crypto", "Keys", "HTTP", "WebSocket", "HTTPClient", "Kafka", "MongoDB",
+        "Readings", "Dialects", "Timestamps", "Operations", "Crypto", "Keys", "HTTP", "WebSocket", "HTTPClient",
+        "Kafka",
+        "MongoDB",
         "MQTT", "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Simulation",
       ],
       swiftSettings: strict),
@@ -115,11 +117,14 @@ let package = Package(
     tests("MongoDB", ["MongoDB", "TestServers"]),
     tests("MQTT", ["MQTT", "TestServers"]),
     tests("Publishing", ["Publishing", "Readings", "Kafka", "Operations", "TestServers"]),
-    tests("DeadLetters", ["DeadLetters", "Publishing", "Readings", "JSON", "Kafka", "Operations", "TestServers"]),
+    tests(
+      "DeadLetters",
+      ["DeadLetters", "Dialects", "Publishing", "Readings", "JSON", "Kafka", "Operations", "TestServers"]),
     tests(
       "Ingest",
       [
-        "Ingest", "Publishing", "Readings", "Keys", "Crypto", "HTTP", "WebSocket", "HTTPClient", "Kafka", "Operations",
+        "Ingest", "Dialects", "Publishing", "Readings", "Keys", "Crypto", "HTTP", "WebSocket", "HTTPClient", "Kafka",
+        "Operations",
         "Compression", "TestServers",
       ]),
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),

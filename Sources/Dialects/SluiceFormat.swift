@@ -161,6 +161,7 @@ package enum SluiceFormat {
 
     private mutating func decodeItem(_ value: JSONValue) throws(BodyError) {
       try admit()
+      batch.item = UInt32(truncatingIfNeeded: count - 1)
       do {
         try decoder.decode(value, implied: implied, into: batch)
       } catch {

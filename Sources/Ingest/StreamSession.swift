@@ -16,7 +16,8 @@ final class StreamSession: MessageReceiver, @unchecked Sendable {
   private let log: Log
   private var grant: Grant
   /// The message that is coming in.
-  private var current: ReadingsRequest?
+  private var current: Message?
+  private typealias Message = (request: ReadingsRequest, dialect: StreamDialect)
   /// Messages that were complete.
   private var number: Int64 = 0
 
@@ -29,24 +30,24 @@ final class StreamSession: MessageReceiver, @unchecked Sendable {
   }
 
   func receive(_ piece: UnsafeRawBufferPointer) -> CloseReason? {
-    guard let request = current ?? message() else { return StreamAnswers.forbidden }
-    current = request
+    guard let message = current ?? message() else { return StreamAnswers.forbidden }
+    current = message
     // Too large it is not: that limit is the connection's own.
-    return request.receive(piece) == nil ? nil : StreamAnswers.outOfMemory
+    return message.request.receive(piece) == nil ? nil : StreamAnswers.outOfMemory
   }
 
   func finish() {
     // An empty message has no piece.
-    guard let request = current ?? message() else { return connection.close(StreamAnswers.forbidden) }
+    guard let message = current ?? message() else { return connection.close(StreamAnswers.forbidden) }
     current = nil
     let place = number
     number += 1
     metrics.messages.increment()
     let exchange = Exchange { [connection, metrics] response in
       metrics.count(answer: response.status)
-      connection.answer(StreamAnswers.frame(response, sequence: request.sequence ?? place))
+      connection.answer(StreamAnswers.frame(response, sequence: message.dialect.sequence ?? place))
     }
-    if let answer = request.finish(exchange) { exchange.respond(answer) }
+    if let answer = message.request.finish(exchange) { exchange.respond(answer) }
   }
 
   func ended(_ ending: Ending) {
@@ -60,10 +61,12 @@ final class StreamSession: MessageReceiver, @unchecked Sendable {
   }
 
   /// - Returns: nil when the key is good for nothing any more: it may have been revoked since the stream began.
-  private func message() -> ReadingsRequest? {
+  private func message() -> Message? {
     guard case .success(let renewed) = route.authenticator.renew(grant, dialect: Self.dialect) else { return nil }
     grant = renewed
-    return ReadingsRequest(
-      route, grant: grant, framing: .message, encoding: .identity, length: 0, key: nil, traceparent: nil)
+    let dialect = StreamDialect()
+    let request = ReadingsRequest(
+      route, grant: grant, dialect: dialect, encoding: .identity, length: 0, key: nil, traceparent: nil)
+    return (request, dialect)
   }
 }

@@ -16,11 +16,12 @@ extension Setting {
     kafkaDeliveryTimeout, kafkaLinger, kafkaQueueMessages, kafkaQueueBytes,
     mongodbURI, mongodbDatabase, mongodbLayout, mongodbTimeout,
     retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
-    mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication,
+    mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication, mqttDialects, mqttZigbeeBase,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
     httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, httpRatePerAddress, httpRatePerAddressBurst,
     streamConnections, streamInFlight, streamPingInterval, streamIdleTimeout,
     auth, keysFile, httpCORSOrigins, tlsCertificate, tlsKey, tlsClientCA,
+    boxesFile, influxdbDeviceTags,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
   ]
 
@@ -116,6 +117,13 @@ extension Setting {
     "SLUICE_MQTT_DEDUPLICATION", .boolean, .text("on"), roles: bridges,
     "Whether a reading with ts and no id is stored once when the broker redelivers it; costs the sink an insert each.")
 
+  package static let mqttDialects = Setting(
+    "SLUICE_MQTT_DIALECTS", .someOf(["sluice", "tasmota", "zigbee2mqtt", "ttn"]), .text("sluice"),
+    roles: bridges.union([.dlq]), "What is subscribed to, and read.")
+  package static let mqttZigbeeBase = Setting(
+    "SLUICE_MQTT_ZIGBEE2MQTT_BASE", .text(forbidden: "+#", maximum: 1_024), .text("zigbee2mqtt"),
+    roles: bridges.union([.dlq]), "Zigbee2MQTT's mqtt.base_topic.")
+
   // MARK: HTTP
 
   package static let httpListen = Setting(
@@ -178,6 +186,14 @@ extension Setting {
   package static let httpCORSOrigins = Setting(
     "SLUICE_HTTP_CORS_ORIGINS", .text(mayBeEmpty: true), .text(""), roles: ingests,
     "Origins whose pages may send from a browser, separated by commas; * for all, empty for none.")
+
+  package static let boxesFile = Setting(
+    "SLUICE_BOXES_FILE", .path, .text(""), roles: ingests,
+    "JSON file of openSenseMap boxes, as its GET /boxes/{id} writes them, for names in place of ids; reread when changed."
+  )
+  package static let influxdbDeviceTags = Setting(
+    "SLUICE_INFLUXDB_DEVICE_TAGS", .text(), .text("device,host"), roles: ingests,
+    "Tags of line protocol that name the device: the first of them that a line has.")
 
   // MARK: The process
 

@@ -1,3 +1,4 @@
+import Dialects
 import HTTP
 import Ingest
 import Kafka
@@ -30,6 +31,9 @@ enum IngestCommand: Command {
       body: settings.bytes(.httpBodyLimit), readings: settings.int(.httpReadingsLimit),
       memory: settings.bytes(.httpMemoryLimit), waiting: settings.int(.kafkaQueueMessages),
       bounds: Service.bounds(settings))
+    let boxes = try Boxes.directory(in: service)
+    let dialects = DialectSettings(
+      lineProtocol: .init(deviceTags: settings.words(.influxdbDeviceTags)), boxes: boxes)
     let streams = try streams(settings)
     let server = try service.listen(.httpListen, name: "http") { configuration in
       configuration.threads = settings.int(.httpThreads)
@@ -42,8 +46,8 @@ enum IngestCommand: Command {
       configuration.crossOrigin = Access.crossOrigin(settings)
     } handler: {
       IngestService(
-        publisher: publisher, limits: limits, metrics: service.metrics, authenticator: authenticator,
-        streams: streams, log: service.log.component("stream"))
+        publisher: publisher, limits: limits, metrics: service.metrics, authenticator: authenticator, streams: streams,
+        log: service.log.component("stream"), dialects: dialects)
     }
     for (index, loop) in streams.loops.enumerated() {
       service.supervisor.start("stream-\(index)") { loop.run() }
