@@ -2,7 +2,7 @@ from .panel import UNIT, dashboard, devices, graph, mongodb, options, override, 
 from .query import FROM, NUMERIC, TO, between, bins, columns, gaps, latest, readings, unit, values
 
 CHOSEN = {"$match": {"_id": {"$in": values("dev")}}}
-SHIFT = {"$toLong": "${shift:doublequote}"}
+SHIFT = {"$toLong": "${compare:doublequote}"}
 
 
 def earlier(date):
@@ -16,7 +16,7 @@ DEVICE = dashboard(
     "sluice-device", "Device", "One device: each of its sensors over time, and beside the day or week before.",
     [
         TAG, devices(multi=False), sensors(),
-        options("shift", "Compare with", "What the lower graphs show beside the chosen time.",
+        options("compare", "Compare with", "What the lower graphs show beside the chosen time.",
                 [("the day before", "86400000"), ("the week before", "604800000")]),
     ],
     [
