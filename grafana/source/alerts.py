@@ -18,7 +18,7 @@ AGO = between("$lastSeen", "$$NOW", "second")
 SITES = [
     {"$set": {"ago": AGO}},
     {"$match": {"ago": {"$lte": FORGOTTEN_AFTER}}},
-    TAGS,
+    *TAGS,
     {"$set": {"site": SITE, "isSilent": {"$cond": [{"$gt": ["$ago", SILENT_AFTER]}, 1, 0]}}},
 ]
 DOWN = {"$and": [{"$gte": ["$silent", 2]}, {"$gte": ["$silent", {"$multiply": [SITE_SHARE, "$devices"]}]}]}
@@ -81,7 +81,7 @@ DATA = [
     rule(
         "sluice-out-of-range", "Value out of range",
         mongodb("devices", [
-            {"$set": {"ago": AGO}}, {"$match": {"ago": {"$lte": SILENT_AFTER}}}, TAGS,
+            {"$set": {"ago": AGO}}, {"$match": {"ago": {"$lte": SILENT_AFTER}}}, *TAGS,
             {"$project": {"site": SITE, "entry": {"$objectToArray": "$sensors"}}}, {"$unwind": "$entry"},
             {"$match": {"entry.v.value": {"$type": "number"}}},
             {"$set": {"value": {"$toDouble": limits.excess("$entry.v.sensor", "$entry.v.value")}}}, {"$match": {"value": {"$gt": 0}}},

@@ -47,7 +47,7 @@ FLEET = dashboard(
         table("Silent devices", "Devices that are silent, since when, and their site as a tag of their last reading. The "
               "longest silent come first.",
               [mongodb("devices", [
-                  CHOSEN, {"$set": {"silent": SILENT}}, {"$match": {"$expr": {"$gt": ["$silent", LIMIT]}}}, TAGS,
+                  CHOSEN, {"$set": {"silent": SILENT}}, {"$match": {"$expr": {"$gt": ["$silent", LIMIT]}}}, *TAGS,
                   {"$sort": {"silent": -1, "_id": 1}},
                   columns(device="$_id", since="$lastSeen", silent=1, site=SITE),
               ])], ["device", "since", "silent", "site"], overrides=[override("silent", unit="s")]),

@@ -66,7 +66,7 @@ MOTION = dashboard(
                   *TRIGGERS, {"$match": {"$expr": OUTSIDE}}, {"$sort": {"ts": -1, "meta.device": 1}}, {"$limit": 200},
                   columns(time="$ts", device="$meta.device", sensor="$meta.sensor", value=1),
               ])], ["time", "device", "sensor", "value"]),
-        table("Triggers", "When sensors began to see something, the newest first: the first 200.",
+        table("Newest triggers", "When sensors began to see something, the newest first: the first 200.",
               [mongodb("readings", [
                   *TRIGGERS, {"$sort": {"ts": -1, "meta.device": 1}}, {"$limit": 200},
                   columns(time="$ts", device="$meta.device", sensor="$meta.sensor", value=1),

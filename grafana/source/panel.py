@@ -1,6 +1,6 @@
 """Panels, variables and dashboards as Grafana's JSON."""
 
-from .query import FROM, PAIRS, TAGS, dump, latest, values
+from .query import PAIRS, TAGS, dump, latest, values
 
 MONGODB = {"type": "haohanyang-mongodb-datasource", "uid": "sluice-mongodb"}
 PROMETHEUS = {"type": "prometheus", "uid": "sluice-prometheus"}
@@ -128,7 +128,7 @@ def typed(name, label, description, default):
 TAG = choice(
     "tag", "Tag", "Only devices that carried one of these tags when they were last seen.",
     [
-        {"$match": {"lastSeen": {"$type": "date"}}}, TAGS, {"$project": {"pair": PAIRS}}, {"$unwind": "$pair"},
+        {"$match": {"lastSeen": {"$type": "date"}}}, *TAGS, {"$project": {"pair": PAIRS}}, {"$unwind": "$pair"},
         {"$group": {"_id": "$pair"}}, {"$sort": {"_id": 1}}, {"$project": {"_id": 0, "value": "$_id", "text": "$_id"}},
     ],
     all_value='""',
@@ -140,7 +140,7 @@ def devices(multi=True):
         "dev", "Device", "The devices shown: those that were ever seen, and carry the tags.",
         [
             {"$match": {"lastSeen": {"$type": "date"}}},
-            TAGS,
+            *TAGS,
             {
                 "$match": {
                     "$expr": {

@@ -113,28 +113,31 @@ def gaps(*names, time="$_id"):
 
 # Devices are not stored with tags: they are those of a reading of the time the device was last seen, which every layout
 # has an index for.
-TAGS = {
-    "$lookup": {
-        "from": "readings",
-        "localField": "lastSeen",
-        "foreignField": "ts",
-        "let": {"device": "$_id"},
-        "pipeline": [
-            {"$match": {"$expr": {"$eq": ["$meta.device", "$$device"]}}},
-            {"$limit": 1},
-            {"$project": {"_id": 0, "tags": 1}},
-        ],
-        "as": "newest",
-    }
-}
+TAGS = [
+    {
+        "$lookup": {
+            "from": "readings",
+            "localField": "lastSeen",
+            "foreignField": "ts",
+            "let": {"device": "$_id"},
+            "pipeline": [
+                {"$match": {"$expr": {"$eq": ["$meta.device", "$$device"]}}},
+                {"$limit": 1},
+                {"$project": {"_id": 0, "tags": 1}},
+            ],
+            "as": "newest",
+        }
+    },
+    {"$set": {"newest": {"$first": "$newest"}}},
+]
 PAIRS = {
     "$map": {
-        "input": {"$objectToArray": {"$ifNull": [{"$first": "$newest.tags"}, {}]}},
+        "input": {"$objectToArray": {"$ifNull": ["$newest.tags", {}]}},
         "as": "t",
         "in": {"$concat": ["$$t.k", "=", "$$t.v"]},
     }
 }
-SITE = {"$ifNull": [{"$first": "$newest.tags.site"}, "no site"]}
+SITE = {"$ifNull": ["$newest.tags.site", "no site"]}
 
 
 def latest(names=None):
