@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""`make grafana-scale`: how long every query takes over two million readings of 500 devices and 30 days.
+
+Writes the table to grafana/RESULTS.md. The layout is `documents`, for the server of the tests reads a whole time series for
+every query, and MongoDB does not.
+"""
+
+import datetime as dt
+import math
+import os
+import platform
+import time
+
+from bson import json_util
+from pymongo.errors import PyMongoError
+
+import database
+import grafana
+from database import DAY, HOUR, MINUTE
+
+DEVICES, DAYS, PATIENCE = 500, 30, 20
+OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=False, tzinfo=None)
+
+
+def readings(now):
+    for index in range(DEVICES):
+        for sensor, unit, every in (("temperature", "Cel", 15 * MINUTE), ("humidity", "%RH", HOUR), ("battery", "%EL", 2 * HOUR),
+                                    ("distance", "cm", 15 * MINUTE)):
+            if sensor == "distance" and index % 10:
+                continue
+            for number in range(DAYS * DAY // every):
+                ts = now - (30 + index % 240) * dt.timedelta(seconds=1) - number * every
+                value = 90.0 if sensor == "distance" and number % 50 == 0 else 40 + 10 * math.sin(number / 15 + index)
+                yield {
+                    "device": f"device-{index:03}", "sensor": sensor, "unit": unit, "value": value, "ts": ts,
+                    "location": [7.6 + index / 1000, 51.9, 60.0], "tags": {"site": f"s{index % 20}"},
+                    "received": ts + dt.timedelta(seconds=1 + number % 3),
+                }
+
+
+def measure(collection, pipeline):
+    """Seconds of the quickest of three, or of the only one when it is slow; None when it takes too long; and the rows."""
+    best, rows = None, 0
+    for _ in range(3):
+        began = time.monotonic()
+        try:
+            rows = len(list(collection.aggregate(pipeline, maxTimeMS=PATIENCE * 1000)))
+        except PyMongoError as error:
+            if getattr(error, "code", None) != 50:
+                raise
+            return None, 0
+        took = time.monotonic() - began
+        best = took if best is None else min(best, took)
+        if took > 2:
+            break
+    return best, rows
+
+
+def main():
+    now = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None, microsecond=0)
+    server = database.Server(cache="2G")
+    try:
+        base = server.client["documents"]
+        database.prepare(base, "documents")
+        began = time.monotonic()
+        count = database.store(base, "documents", readings(now))
+        print(f"{count} readings stored in {time.monotonic() - began:.0f} s", flush=True)
+        names = [f"device-{index:03}" for index in range(DEVICES)]
+        chosen = {"tag": '""', "tz": "Europe/Berlin", "silence": "900", "compare": "604800000", "near": "150", "open": "6",
+                  "close": "22", "late": "60"}
+        sensors = {"Device": ["temperature"], "Compare": "temperature", "Motion": ["distance"],
+                   "Data quality": ["temperature", "humidity", "battery", "distance"]}
+        lines, asked = [], set()
+        for query in grafana.queries():
+            if (query.text, query.board and query.board["title"]) in asked or query.text in asked:
+                continue
+            asked |= {query.text} if query.collection == "devices" else {(query.text, query.board and query.board["title"])}
+            title = query.board["title"] if query.board else ""
+            values = chosen | {"dev": names[7] if title == "Device" else names, "sen": sensors.get(title, [])}
+            cells = []
+            for days in (1, 7, 30) if query.collection == "readings" and query.board else (30,):
+                if cells and cells[-1][0] is None:
+                    cells.append((None, 0))
+                    continue
+                end = round(now.replace(tzinfo=dt.timezone.utc).timestamp() * 1000)
+                text = grafana.substitute(query.text, values if query.board else {}, end - days * 86_400_000, end, query.points)
+                cells.append(measure(base[query.collection], json_util.loads(text, json_options=OPTIONS)))
+                print(query.name, days, cells[-1], flush=True)
+            words = [f"{took:.2f}" if took is not None else f"> {PATIENCE}" for took, _ in cells]
+            words = words if len(words) == 3 else ["", "", *words]
+            lines.append(f"| {query.name} | {' | '.join(words)} | {cells[-1][1] or ''} |")
+    finally:
+        server.stop()
+    text = (grafana.FOLDER / "RESULTS.md").read_text()
+    head = text[: text.index("<!-- results -->")]
+    tail = text[text.index("<!-- /results -->"):]
+    load = os.getloadavg()[1]
+    table = (
+        f"{count:,} readings of {DEVICES} devices over {DAYS} days, {os.cpu_count()} cores with a load of {load:.0f}, "
+        f"Python {platform.python_version()}, {now:%Y-%m-%d}.\n\n| query | 1 day, s | 7 days, s | 30 days, s | rows |\n|---|---|---|---|---|\n"
+        + "\n".join(lines) + "\n"
+    )
+    (grafana.FOLDER / "RESULTS.md").write_text(f"{head}<!-- results -->\n{table}{tail}")
+
+
+if __name__ == "__main__":
+    main()
