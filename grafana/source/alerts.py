@@ -112,10 +112,23 @@ DATA = [
         wait="0s", dashboard="sluice-device",
     ),
 ]
+
+
+def grown(metric):
+    """Where a counter grew of late. One that was not there before began at more than 0, which `increase` does not count."""
+    return f"sum by (reason) ({metric} unless {metric} offset 10m) > 0 or sum by (reason) (increase({metric}[10m])) > 0"
+
+
 SLUICE = [
     rule(
-        "sluice-dead-letters", "Dead letters", prometheus("sum by (reason) (increase(sluice_sink_dead_letters_total[10m])) or sum by (reason) (increase(sluice_mqtt_dead_total[10m]))", instant=True),
-        0, "Dead letters: {{ .Labels.reason }}", "Messages could not be stored. `sluice dlq list` counts them, `sluice dlq show` shows them.", dashboard="sluice-quality",
+        "sluice-dead-letters", "Dead letters", prometheus(grown("sluice_sink_dead_letters_total"), instant=True),
+        0, "Dead letters: {{ .Labels.reason }}", "Messages could not be stored. `sluice dlq list` counts them, `sluice dlq show` shows them.",
+        wait="0s", dashboard="sluice-quality",
+    ),
+    rule(
+        "sluice-dead-letters-mqtt", "Dead letters of MQTT", prometheus(grown("sluice_mqtt_dead_total"), instant=True),
+        0, "MQTT messages that are no readings: {{ .Labels.reason }}", "`sluice dlq show --source bridge` shows them.",
+        wait="0s", dashboard="sluice-quality",
     ),
     rule(
         "sluice-sink-behind", "Sink behind", prometheus("sum(sluice_sink_lag)", instant=True),
