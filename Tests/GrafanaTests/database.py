@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from bson import Int64, ObjectId
@@ -23,21 +22,35 @@ class Server:
     """A MongoDB-compatible server on WiredTiger; stop() ends it and removes its data."""
 
     def __init__(self, cache="512M"):
+        self.folder = tempfile.mkdtemp(prefix="grafana-", dir=os.environ.get("SLUICE_TEST_FOLDER"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.folder = tempfile.mkdtemp(prefix="grafana-", dir=os.environ.get("SLUICE_TEST_FOLDER"))
-        with open(f"{self.folder}/log", "w") as log:
+            self.port = probe.getsockname()[1]
+        self.cache = cache
+        self.start()
+
+    def start(self, *options):
+        with open(f"{self.folder}/log", "a") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "--port", str(port), "--storage-path", f"{self.folder}/data", "--cache-size", cache,
-                 "--log-level", "WARNING"], stdout=log, stderr=log)
-        self.client = MongoClient(f"mongodb://127.0.0.1:{port}/?directConnection=true", serverSelectionTimeoutMS=30_000)
+                [PROGRAM, "--port", str(self.port), "--storage-path", f"{self.folder}/data", "--cache-size", self.cache,
+                 "--log-level", "WARNING", *options], stdout=log, stderr=log)
+        self.client = self.connect()
         self.client.admin.command("ping")
 
-    def stop(self):
+    def connect(self, **user):
+        return MongoClient("127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=30_000, **user)
+
+    def restart_with_users(self):
+        self.end()
+        self.start("--auth")
+
+    def end(self):
         self.client.close()
-        self.process.kill()
+        self.process.terminate()
         self.process.wait()
+
+    def stop(self):
+        self.end()
         shutil.rmtree(self.folder)
 
 

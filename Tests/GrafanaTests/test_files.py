@@ -166,7 +166,7 @@ class FilesTests(unittest.TestCase):
         self.assertIn("site", file["policies"][0]["group_by"])
         # What Grafana makes of the URL without the variable must not be empty.
         url = file["contactPoints"][0]["receivers"][0]["settings"]["url"]
-        self.assertTrue(url.replace("${SLUICE_ALERT_WEBHOOK}", ""))
+        self.assertTrue(url.replace("${GRAFANA_ALERT_WEBHOOK}", ""))
 
 
 if __name__ == "__main__":

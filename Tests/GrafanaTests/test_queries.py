@@ -9,6 +9,7 @@ import zoneinfo
 from collections import Counter, defaultdict
 
 from bson import json_util
+from pymongo.errors import OperationFailure
 
 import database
 import grafana
@@ -470,6 +471,27 @@ class QueriesTests(unittest.TestCase):
         self.assertEqual(len(found["Alert/Site silent"]), 5)
         self.assertEqual(found["Alert/Device silent"], [])
         self.assertEqual(found["Alert/Value out of range"], [])
+
+    def test_the_user_of_grafana_only_reads(self):
+        """What mongodb-user.js gives Grafana is enough for every query of a fleet's devices, and for nothing else."""
+        server = database.Server()
+        self.addCleanup(server.stop)
+        fleet = database.Fleet(5, dt.datetime.now(UTC).replace(tzinfo=None, microsecond=0))
+        database.prepare(server.client["sluice"], "documents")
+        database.store(server.client["sluice"], "documents", fleet.readings)
+        self.assertIn("role: 'read', db: db.getName()", (grafana.FOLDER / "mongodb-user.js").read_text())
+        server.client["sluice"].command("createUser", "grafana", pwd="secret", roles=[{"role": "read", "db": "sluice"}])
+        server.restart_with_users()
+        client = server.connect(username="grafana", password="secret", authSource="sluice")
+        self.addCleanup(client.close)
+        query = next(query for query in grafana.queries() if query.name == "Fleet/$tag")
+        self.assertEqual(len(list(client["sluice"].devices.aggregate(json.loads(query.text)))), 5)
+        for refused in (lambda: client["sluice"].readings.insert_one({}), lambda: client["sluice"].devices.drop(),
+                        lambda: list(client["sluice"].devices.aggregate([{"$out": "devices"}])),
+                        lambda: list(client["other"].devices.find())):
+            with self.assertRaises(OperationFailure) as caught:
+                refused()
+            self.assertEqual(caught.exception.code, 13)
 
 
 if __name__ == "__main__":
