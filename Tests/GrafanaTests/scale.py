@@ -55,6 +55,14 @@ def measure(collection, pipeline):
     return best, rows
 
 
+def parsed(text, names):
+    """The pipeline of a query; a list of all devices is left out of what selects readings, see RESULTS.md."""
+    pipeline = json_util.loads(text, json_options=OPTIONS)
+    if pipeline[0].get("$match", {}).get("meta.device") == {"$in": names}:
+        del pipeline[0]["$match"]["meta.device"]
+    return pipeline
+
+
 def table(base, now):
     """The times of all queries, as lines of Markdown."""
     names = [f"device-{index:03}" for index in range(DEVICES)]
@@ -71,11 +79,15 @@ def table(base, now):
         if pipelines[-1] in asked:
             continue
         asked.add(pipelines[-1])
+        if '"$lookup"' in query.text:
+            # The server of the tests goes through all readings for each device, for minutes; MongoDB uses an index.
+            yield f"| {query.name} | | | not measured | |"
+            continue
         cells = []
         for days, text in zip(ranges, pipelines):
             # What takes too long for a week is not tried for a month.
             late = cells and cells[-1][0] is None
-            cells.append((None, 0) if late else measure(base[query.collection], json_util.loads(text, json_options=OPTIONS)))
+            cells.append((None, 0) if late else measure(base[query.collection], parsed(text, names)))
             print(query.name, days, cells[-1], flush=True)
         words = [""] * (3 - len(cells)) + [f"> {PATIENCE}" if took is None else f"{took:.2f}" for took, _ in cells]
         yield f"| {query.name} | {' | '.join(words)} | {'' if cells[-1][0] is None else cells[-1][1]} |"
