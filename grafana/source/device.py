@@ -68,9 +68,10 @@ DEVICE = dashboard(
                   mongodb("readings", [readings(extra=NUMERIC), MEANS, *gaps("mean")]),
                   mongodb("readings", [
                       {"$match": {
-                          "meta.device": {"$in": values("dev")}, "meta.sensor": {"$in": values("sen")}, **NUMERIC,
-                          "$expr": {"$and": [{"$gte": ["$ts", earlier(FROM)]}, {"$lte": ["$ts", earlier(TO)]}]},
+                          "meta.device": {"$in": values("dev")}, "meta.sensor": {"$in": values("sen")}, **NUMERIC, "ts": {"$lte": TO},
                       }},
+                      # A stage of its own: there are servers that use no index for what stands beside an `$expr`.
+                      {"$match": {"$expr": {"$and": [{"$gte": ["$ts", earlier(FROM)]}, {"$lte": ["$ts", earlier(TO)]}]}}},
                       {"$set": {"ts": {"$dateAdd": {"startDate": "$ts", "unit": "millisecond", "amount": SHIFT}}}},
                       {"$group": {"_id": bins(), "before": {"$avg": "$value"}}}, *gaps("before"),
                   ], "B"),
