@@ -8,7 +8,7 @@ from bench.child import Child
 from bench.errors import ContenderFailed, Skipped
 from bench.workspace import ROOT, SLUICE, Command, Workspace
 
-_ENVIRONMENT = {"SLUICE_LOG_LEVEL": "warning"}
+_ENVIRONMENT = {"SLUICE_LOG_LEVEL": "warning", "SLUICE_AUTH": "off"}
 
 
 @dataclass(frozen=True)

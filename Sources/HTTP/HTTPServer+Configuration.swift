@@ -4,10 +4,13 @@ extension HTTPServer {
     /// The certificate, followed by those between it and the root.
     package var certificate: String
     package var key: String
+    /// Certificates of those who vouch for clients' certificates; nil: clients are not asked for any.
+    package var clientAuthorities: String?
 
-    package init(certificate: String, key: String) {
+    package init(certificate: String, key: String, clientAuthorities: String? = nil) {
       self.certificate = certificate
       self.key = key
+      self.clientAuthorities = clientAuthorities
     }
   }
 
@@ -36,6 +39,8 @@ extension HTTPServer {
     /// Bytes of a refused body that are read and dropped to keep the connection usable.
     package var dropLimit = 256 * 1024
     package var tls: TLSFiles?
+    /// Which pages of other origins may use the server from a browser.
+    package var crossOrigin = CrossOrigin()
     /// Connections that the system holds until they are accepted.
     package var backlog = 1024
     /// The library's messages, called on its threads; they go nowhere without it.

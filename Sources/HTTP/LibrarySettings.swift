@@ -10,10 +10,7 @@ import Glibc
 
   /// Reads the TLS files.
   init(_ configuration: HTTPServer.Configuration) throws(HTTPServerError) {
-    let certificate = try configuration.tls.map { files throws(HTTPServerError) in
-      try LibrarySettings.read(files.certificate, "certificate")
-    }
-    let key = try configuration.tls.map { files throws(HTTPServerError) in try LibrarySettings.read(files.key, "key") }
+    let pem = try configuration.tls.map { files throws(HTTPServerError) in try TLSCredentials.PEM(files) }
     tls = configuration.tls
     log = ServerLog(configuration.log)
     unsafe sink = .allocate(capacity: 1)
@@ -28,8 +25,8 @@ import Glibc
     let slowest = max(configuration.idleTimeout, configuration.bodyTimeout).wholeMilliseconds
     unsafe settings.pointee.timeout_seconds = UInt32(clamping: slowest / 1000 + 2)
     unsafe settings.pointee.connection_memory = max(4096, configuration.connectionMemory)
-    unsafe settings.pointee.certificate = LibrarySettings.copy(certificate)
-    unsafe settings.pointee.key = LibrarySettings.copy(key)
+    unsafe settings.pointee.certificate = LibrarySettings.copy(pem?.certificate)
+    unsafe settings.pointee.key = LibrarySettings.copy(pem?.key)
     unsafe settings.pointee.log = unsafe sink
     unsafe settings.pointee.handle = Callbacks.handle
     unsafe settings.pointee.completed = Callbacks.completed
@@ -61,25 +58,6 @@ import Glibc
 
   /// Sets the object that `Callbacks` get, before the daemon has its first connection.
   func callBack(_ loop: UnsafeMutableRawPointer) { unsafe settings.pointee.context = unsafe loop }
-
-  /// Bytes of a PEM file, ended by a zero.
-  private static func read(_ path: String, _ what: String) throws(HTTPServerError) -> [UInt8] {
-    func failure(_ reason: String) -> HTTPServerError {
-      HTTPServerError(.badCertificate, "cannot read the TLS \(what) \(path): \(reason)")
-    }
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure(unsafe String(cString: strerror(errno))) }
-    defer { close(descriptor) }
-    var content: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 65_536)
-    while content.count <= 1 << 20 {
-      let count = unsafe Glibc.read(descriptor, &piece, piece.count)
-      if count == 0 { return content + [0] }
-      guard count > 0 else { throw failure(unsafe String(cString: strerror(errno))) }
-      content += piece[..<count]
-    }
-    throw failure("it is larger than a megabyte")
-  }
 
   private static func copy(_ text: [UInt8]?) -> UnsafePointer<CChar>? {
     guard let text else { return nil }

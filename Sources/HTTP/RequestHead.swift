@@ -62,6 +62,28 @@ package struct RequestHead: ~Copyable {
     name.withUTF8Buffer { unsafe find($0, sluice_http_header, in: headers, use) }
   }
 
+  /// Whether a header field of this name lists that word (RFC 9110, 5.6.1), without regard to case. Several fields of one
+  /// name are one list.
+  ///
+  /// - Parameters: both in lower case.
+  package func lists(_ word: StaticString, in name: StaticString) -> Bool {
+    switch source {
+    case .connection(let connection):
+      return unsafe name.utf8Start.withMemoryRebound(to: CChar.self, capacity: name.utf8CodeUnitCount) { nameStart in
+        unsafe word.utf8Start.withMemoryRebound(to: CChar.self, capacity: word.utf8CodeUnitCount) {
+          unsafe sluice_http_has_word(connection, nameStart, name.utf8CodeUnitCount, $0, word.utf8CodeUnitCount)
+        }
+      }
+    case .fields:
+      return headers.contains { key, value in
+        key.lowercased() == "\(name)"
+          && value.lowercased().split(separator: ",").contains { item in
+            item.drop { $0 == " " || $0 == "\t" }.prefix { $0 != " " && $0 != "\t" } == "\(word)"
+          }
+      }
+    }
+  }
+
   /// How many header fields of this name, whatever its case, there are.
   package func headerCount(_ name: StaticString) -> Int {
     name.withUTF8Buffer { bytes in
@@ -94,6 +116,45 @@ package struct RequestHead: ~Copyable {
       guard let address = unsafe sluice_http_peer(connection) else { return "" }
       return unsafe SocketAddress.text(of: address)
     }
+  }
+
+  /// The same without making a text of it.
+  package var clientAddress: ClientAddress {
+    switch source {
+    case .fields(_, _, let peer): return ClientAddress(peer) ?? ClientAddress()
+    case .connection(let connection):
+      guard let address = unsafe sluice_http_peer(connection) else { return ClientAddress() }
+      return unsafe ClientAddress(address)
+    }
+  }
+
+  /// A value that is made at the first request of a connection, and found again at the others.
+  package func connectionValue<Value: AnyObject>(_ make: (ClientAddress) -> Value) -> Value {
+    guard case .connection(let connection) = source, let context = unsafe sluice_http_record(connection) else {
+      return make(clientAddress)
+    }
+    let record = unsafe Unmanaged<ConnectionRecord>.fromOpaque(context).takeUnretainedValue()
+    if let known = unsafe record.value as? Value { return known }
+    let value = make(clientAddress)
+    unsafe record.value = value
+    return value
+  }
+
+  /// The certificate (DER) that the client showed in its TLS handshake, if one of the configured authorities vouches for
+  /// it.
+  package var clientCertificate: [UInt8]? {
+    guard case .connection(let connection) = source, let context = unsafe sluice_http_record(connection) else {
+      return nil
+    }
+    let record = unsafe Unmanaged<ConnectionRecord>.fromOpaque(context).takeUnretainedValue()
+    guard unsafe record.tls?.pem.clientAuthorities != nil else { return nil }
+    if let known = unsafe record.certificate { return known }
+    var size = 0
+    let bytes = unsafe sluice_tls_peer(connection, &size).map {
+      unsafe Array(UnsafeBufferPointer(start: $0, count: size))
+    }
+    unsafe record.certificate = .some(bytes)
+    return bytes
   }
 
   private var headers: [(String, String)] {

@@ -46,6 +46,10 @@ enum Callbacks {
       let loop = unsafe Unmanaged<ServingLoop>.fromOpaque(context).takeUnretainedValue()
       if isOpen {
         let record = unsafe loop.opened(sluice_http_socket(connection))
+        if loop.core.isTLS, let tls = loop.core.tls.withLock({ $0 }) {
+          unsafe tls.use(on: connection)
+          unsafe record.tls = tls
+        }
         unsafe slot.pointee = Unmanaged.passRetained(record).toOpaque()
       } else if let object = unsafe slot.pointee {
         unsafe slot.pointee = nil

@@ -25,11 +25,16 @@ final class ServerCore: Sendable {
 
   let handler: any RequestHandler
   let limits: Limits
-  let isTLS: Bool
+  let tlsFiles: HTTPServer.TLSFiles?
+  /// What new connections use.
+  let tls: Mutex<TLSCredentials?>
+  let crossOrigin: CrossOrigin
   /// Requests from `begin` to the end of the answer.
   let inProgress = Atomic(0)
   /// Connections that the library holds suspended.
   let suspended = Atomic(0)
+  /// Connections that another protocol has, until the library has closed them.
+  let upgraded = Atomic(0)
   /// Calls that are resuming a connection at this moment.
   let resuming = Atomic(0)
   private let stageNumber = Atomic(Stage.running.rawValue)
@@ -57,9 +62,15 @@ final class ServerCore: Sendable {
       headerBytes: configuration.maximumHeaderBytes, dropBytes: configuration.dropLimit,
       connections: max(1, configuration.connectionLimit), connectionsPerClient: configuration.perAddressLimit)
     log = configuration.log
-    isTLS = configuration.tls != nil
+    tlsFiles = configuration.tls
+    tls = Mutex(
+      try configuration.tls.map { files throws(HTTPServerError) in try TLSCredentials(TLSCredentials.PEM(files), files)
+      })
+    crossOrigin = configuration.crossOrigin
     wakeup = try Wakeup()
   }
+
+  var isTLS: Bool { tlsFiles != nil }
 
   var stage: Stage { Stage(rawValue: stageNumber.load(ordering: .sequentiallyConsistent)) ?? .forcing }
   var isForcing: Bool { stage == .forcing }
@@ -73,6 +84,8 @@ final class ServerCore: Sendable {
   var isAnythingSuspended: Bool {
     suspended.load(ordering: .sequentiallyConsistent) > 0 || resuming.load(ordering: .sequentiallyConsistent) > 0
   }
+
+  var isAnythingUpgraded: Bool { upgraded.load(ordering: .sequentiallyConsistent) > 0 }
 
   /// Answers every suspended request that the server is stopping.
   func answerSuspended() {

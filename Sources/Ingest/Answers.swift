@@ -1,6 +1,7 @@
 import Dialects
 import HTTP
 import Kafka
+import Keys
 import Readings
 
 /// The answers of the API: codes, headers and bodies.
@@ -22,7 +23,11 @@ enum Answers {
     message: "Idempotency-Key must be given once, as 1 to \(IdempotencyKey.limit) visible ASCII characters, "
       + "with or without double quotes around them"
   ).prepared()
-  static let busy = unavailable("as many requests as memory allows are in progress").prepared()
+  static let busy = unavailable(
+    "as many requests as memory allows are in progress, or as many of this client's as leave room for others"
+  ).prepared()
+  static let shareTaken = unavailable("this client has as many readings on their way as leave room for others")
+    .prepared()
   static let queueFull = unavailable("the queue to Kafka is full").prepared()
 
   static func tooLarge(limit: Int) -> Response {
@@ -33,6 +38,29 @@ enum Answers {
     .error(
       503, code: "unavailable", message: "nothing was accepted: \(reason); repeat the request",
       headers: [("Retry-After", "2")])
+  }
+
+  /// 429, with how long to wait (RFC 9110, 10.2.3; draft-ietf-httpapi-ratelimit-headers-10).
+  ///
+  /// - Parameters:
+  ///   - name: of the policy: `key` or `address`.
+  ///   - wait: nanoseconds until there are enough.
+  static func tooManyRequests(_ name: String, _ policy: RatePolicy, remaining: Int, wait: Int64) -> Response {
+    let seconds = max(1, (wait + 999_999_999) / 1_000_000_000)
+    return .error(
+      429, code: "rate_limited",
+      message: "nothing was accepted: more readings than the rate of this \(name) allows; repeat in \(seconds) s",
+      headers: [
+        ("Retry-After", "\(seconds)"),
+        ("RateLimit-Policy", "\"\(name)\";q=\(policy.burst);qu=\"readings\";w=\(policy.window)"),
+        ("RateLimit", "\"\(name)\";r=\(remaining);t=\(seconds)"),
+      ])
+  }
+
+  static func moreThanBurst(_ policy: RatePolicy) -> Response {
+    .error(
+      413, code: "too_many_readings",
+      message: "the rate allows at most \(policy.burst) readings at once; send several requests")
   }
 
   static func malformed(_ message: String) -> Response { .error(400, code: "malformed", message: message) }
@@ -46,25 +74,14 @@ enum Answers {
     }
   }
 
-  /// One reading that Kafka did not acknowledge.
-  struct Undelivered {
-    /// Its place among the readings that were produced.
-    let index: Int
-    /// Whether it may be stored all the same.
-    let mayBeStored: Bool
-    let error: KafkaError
-  }
-
   /// The answer once it is known what became of each item.
-  ///
-  /// - Parameters:
-  ///   - produced: readings that were handed to Kafka.
-  ///   - errors: items that are no readings, in their order.
-  ///   - undelivered: in any order.
-  static func outcome(produced: Int, errors: [ItemError], undelivered: [Undelivered]) -> Response {
-    let accepted = produced - undelivered.count
+  static func outcome(_ outcome: Outcome) -> Response {
+    let accepted = outcome.accepted
+    let errors = outcome.errors
+    let undelivered = outcome.undelivered
+    if accepted == 1, outcome.isComplete { return acceptedOne }
     if accepted == 0, let first = undelivered.first {
-      if undelivered.allSatisfy({ $0.error.code == .messageTooLarge }) {
+      if !outcome.isWorthRepeating {
         return .error(413, code: "too_large", message: "Kafka does not take a reading as large as this")
       }
       return .error(
@@ -74,10 +91,10 @@ enum Answers {
           : "nothing was accepted: \(first.error); repeat the request",
         headers: [("Retry-After", "2")])
     }
-    if errors.isEmpty && undelivered.isEmpty {
+    if outcome.isComplete {
       return .json(202, Array("{\"accepted\":\(accepted)}".utf8))
     }
-    let items = rejections(errors, undelivered.sorted { $0.index < $1.index })
+    let items = rejections(errors, undelivered)
     var body = ByteBuffer(capacity: 64 + items.count * 96)
     body.append(#"{"accepted":"#)
     ReadingEncoder.append(Int64(accepted), to: &body)
@@ -88,17 +105,21 @@ enum Answers {
       body.append(position == 0 ? #"{"index":"# : #",{"index":"#)
       ReadingEncoder.append(Int64(item.index), to: &body)
       body.append(#","field":"#)
-      append(item.field, to: &body)
+      JSONText.append(item.field, to: &body)
       body.append(#","reason":"#)
-      append(item.reason, to: &body)
+      JSONText.append(item.reason, to: &body)
       body.append("}")
     }
     body.append("]")
-    if accepted == 0 {
+    // With nothing accepted, a device that is refused is what the sender has to see to first.
+    let isForbidden = accepted == 0 && errors.contains { $0.error.code == .forbidden }
+    if isForbidden {
+      body.append(#","error":{"code":"forbidden","message":"this key may not write these devices; see errors"}"#)
+    } else if accepted == 0 {
       body.append(#","error":{"code":"invalid_readings","message":"none of the items is a reading; see errors"}"#)
     }
     body.append("}")
-    return .json(accepted == 0 ? 422 : 207, Array(body.bytes))
+    return .json(accepted > 0 ? 207 : isForbidden ? 403 : 422, Array(body.bytes))
   }
 
   /// An item that is not stored for sure.
@@ -108,35 +129,27 @@ enum Answers {
     let reason: String
   }
 
-  /// All items that are not stored for sure, in their order.
-  ///
-  /// - Parameter undelivered: in their order; their index counts only the items that are readings.
-  private static func rejections(_ errors: [ItemError], _ undelivered: [Undelivered]) -> [Rejection] {
+  /// All items that are not stored for sure, in their order; both lists are in theirs. One item may hold several readings.
+  private static func rejections(_ errors: [ItemError], _ undelivered: [Outcome.Undelivered]) -> [Rejection] {
     var items: [Rejection] = []
     items.reserveCapacity(errors.count + undelivered.count)
-    var skipped = 0
+    var refused = errors[...]
     func skip(before index: Int) {
-      while skipped < errors.count, errors[skipped].index <= index + skipped {
-        let error = errors[skipped].error
-        items.append(Rejection(index: errors[skipped].index, field: error.field, reason: error.reason))
-        skipped += 1
+      while let error = refused.first, error.index < index {
+        items.append(Rejection(index: error.index, field: error.error.field, reason: error.error.reason))
+        refused.removeFirst()
       }
     }
     for failure in undelivered {
-      skip(before: failure.index)
+      skip(before: failure.item)
       items.append(
         Rejection(
-          index: failure.index + skipped, field: "",
+          index: failure.item, field: "",
           reason: failure.mayBeStored
             ? "Kafka did not acknowledge in time; it may still be delivered: repeat with the same id or Idempotency-Key"
             : "not stored: \(failure.error)"))
     }
-    skip(before: .max - errors.count)
+    skip(before: .max)
     return items
-  }
-
-  private static func append(_ text: String, to body: inout ByteBuffer) {
-    var text = text
-    text.withUTF8 { ReadingEncoder.append(string: UnsafeRawBufferPointer($0), to: &body) }
   }
 }

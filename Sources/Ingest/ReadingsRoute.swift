@@ -1,26 +1,34 @@
 import Dialects
 import HTTP
+import Keys
 import Operations
 
-/// `POST /v1/readings`: which request is taken, and which refused at its head.
+/// What all requests that bring readings have in common: which is taken, and which refused at its head.
 final class ReadingsRoute: Sendable {
   let publisher: any ReadingPublisher
   let limits: IngestLimits
-  let memory: MemoryBudget
+  /// Bytes of bodies.
+  let memory: SharedBudget
+  /// Readings that wait for Kafka.
+  let waiting: SharedBudget
   let workspaces: Workspaces
+  let authenticator: Authenticator
   let now: @Sendable () -> Int64
   /// Counts items that are no readings.
   let refused: Counter
   private let tooLarge: Response
 
   init(
-    publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, now: @escaping @Sendable () -> Int64
+    publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, authenticator: Authenticator,
+    now: @escaping @Sendable () -> Int64
   ) {
     self.publisher = publisher
+    self.authenticator = authenticator
     self.limits = limits
     self.now = now
-    let memory = MemoryBudget(limit: limits.memory)
+    let memory = SharedBudget(limit: limits.memory)
     self.memory = memory
+    waiting = SharedBudget(limit: limits.waiting)
     refused = metrics.counter("sluice_http_readings_refused_total", "Items of requests that are no readings.")
     metrics.gauge("sluice_http_body_bytes", "Bytes held for request bodies and their errors.") {
       Double(memory.inUse)
@@ -29,11 +37,20 @@ final class ReadingsRoute: Sendable {
     tooLarge = Answers.tooLarge(limit: limits.body).prepared()
   }
 
-  func begin(_ head: borrowing RequestHead) -> Disposition {
-    // JSON when the client does not say, as many small ones do not.
-    var framing: SluiceFormat.Framing? = .json
-    head.lendHeader("Content-Type") { framing = MediaType.framing($0) }
-    guard let framing else { return .respond(Answers.unsupportedType) }
+  func begin(_ head: borrowing RequestHead, _ dialect: any RequestDialect) -> Disposition {
+    switch admit(head, dialect) {
+    case .respond(let response): .respond(dialect.told(response))
+    case let taken: taken
+    }
+  }
+
+  private func admit(_ head: borrowing RequestHead, _ dialect: any RequestDialect) -> Disposition {
+    let grant: Grant
+    switch authenticator.authenticate(head, dialect: dialect.name, places: dialect.credentials) {
+    case .success(let given): grant = given
+    case .failure(let refusal): return .respond(refusal.response)
+    }
+    if let refusal = grant.exhaustion { return .respond(refusal.response) }
     var encoding: MediaType.Encoding? = .identity
     head.lendHeader("Content-Encoding") { encoding = MediaType.encoding($0) }
     guard let encoding else { return .respond(Answers.unsupportedEncoding) }
@@ -48,11 +65,11 @@ final class ReadingsRoute: Sendable {
     guard length <= limits.body else { return .respond(tooLarge) }
     if let reason = publisher.unavailability { return .respond(Answers.unavailable(reason)) }
     // What the client announces is what is reserved; a body of unknown size reserves as it grows.
-    guard memory.take(length) else { return .respond(Answers.busy) }
+    guard memory.take(length, for: grant.account.bytes) else { return .respond(Answers.busy) }
     var traceparent: [UInt8]?
     head.lendHeader("traceparent") { traceparent = Array($0.prefix(128)) }
     return .receive(
       ReadingsRequest(
-        self, framing: framing, encoding: encoding, length: length, key: key, traceparent: traceparent))
+        self, grant: grant, dialect: dialect, encoding: encoding, length: length, key: key, traceparent: traceparent))
   }
 }

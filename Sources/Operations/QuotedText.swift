@@ -20,6 +20,13 @@ package enum QuotedText {
     bytes.append(UInt8(ascii: "\""))
   }
 
+  /// `text` in double quotes.
+  package static func quoted(_ text: String) -> String {
+    var bytes: [UInt8] = []
+    append(text, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
   private static func append(_ scalar: Unicode.Scalar, to bytes: inout [UInt8]) -> Int {
     let before = bytes.count
     switch scalar.value {

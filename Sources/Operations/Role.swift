@@ -1,6 +1,6 @@
 /// What a process of Sluice is: its subcommand.
 package enum Role: String, Sendable, CaseIterable {
-  case ingest, bridge, sink, dev, setup, check, dlq, simulate
+  case ingest, bridge, sink, dev, setup, check, keys, dlq, simulate
 
   /// What it does, in one line.
   package var summary: String {
@@ -11,6 +11,7 @@ package enum Role: String, Sendable, CaseIterable {
     case .dev: "runs everything in one process, with embedded servers"
     case .setup: "creates topics, collections and indexes; may be repeated"
     case .check: "says what is wrong with the settings and the servers"
+    case .keys: "creates, lists, rotates and revokes the keys of those who send over HTTP"
     case .dlq: "lists, shows and puts back what could not be stored: dlq list, dlq show, dlq redrive"
     case .simulate: "plays a fleet of sensors, over HTTP or MQTT"
     }

@@ -160,6 +160,9 @@ extension Settings {
       let missing = certificate.isEmpty ? Setting.tlsCertificate : Setting.tlsKey
       throw SettingsError("\(missing.name) is missing: TLS needs a certificate and its key; set both or neither")
     }
+    if let authorities = text(.tlsClientCA), !authorities.isEmpty, text(.tlsCertificate)?.isEmpty == true {
+      throw SettingsError("\(Setting.tlsClientCA.name) needs TLS: set \(Setting.tlsCertificate.name) too")
+    }
     if let dead = text(.kafkaDeadLetterTopic), dead == text(.kafkaTopic) {
       throw SettingsError(
         "\(Setting.kafkaDeadLetterTopic.name) is the topic of the readings, \(Self.quoted(dead)): name another")

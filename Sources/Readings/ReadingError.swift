@@ -18,6 +18,8 @@ package struct ReadingError: Error, Equatable, CustomStringConvertible {
     case future
     /// Measured longer ago than readings are kept.
     case expired
+    /// Of a device that its sender may not write.
+    case forbidden
   }
 
   package var code: Code

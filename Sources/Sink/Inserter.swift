@@ -30,6 +30,8 @@ struct InsertProgress {
   /// Indices that the database refused for their content, with its words.
   private(set) var refused: [(index: Int, detail: String)] = []
   private var isRefused: Set<Int> = []
+  /// Refused, and their sender's ids may still be noted.
+  private(set) var unforgotten: [Int] = []
   /// Indices whose sender's id was seen before.
   private var isRepeat: Set<Int> = []
   private var isStored: Set<Int> = []
@@ -45,11 +47,15 @@ struct InsertProgress {
   /// Notes an attempt with these indices.
   mutating func add(_ outcome: StoreOutcome, sent: [Int]) {
     refused += outcome.refused
+    unforgotten += outcome.refused.map(\.index)
     for refusal in outcome.refused { isRefused.insert(refusal.index) }
     if outcome.failure == nil { return }
     let remaining = Set(outcome.remaining)
     for index in sent where !remaining.contains(index) && !isRefused.contains(index) { isStored.insert(index) }
   }
+
+  /// Notes that the ids of what was refused are no longer there.
+  mutating func forgotIDs() { unforgotten = [] }
 
   /// Forgets what seemed stored: it has to be read back.
   mutating func forgetStored() { isStored = [] }
@@ -67,6 +73,14 @@ extension Inserter {
     progress.add(repeats: repeats)
     metrics.repeated.increment(by: repeats.count)
     wanted.removeAll(where: progress.isSettled)
+  }
+
+  /// Has the ids of what the database refused forgotten: their readings are not stored, and must not be taken for repeats
+  /// when they are put back.
+  func forgetRefused(of batch: SinkBatch, _ progress: inout InsertProgress, _ ids: SenderIDs) throws(InsertFailure) {
+    if progress.unforgotten.isEmpty { return }
+    do throws(MongoError) { try ids.forget(batch, progress.unforgotten) } catch { throw .database(error) }
+    progress.forgotIDs()
   }
 }
 
@@ -86,12 +100,14 @@ final class KeyedInserter: Inserter {
   func insert(_ batch: SinkBatch, _ progress: inout InsertProgress) throws(InsertFailure) {
     var wanted = batch.order.filter { !progress.isSettled($0) }
     try leaveOutRepeats(of: batch, &wanted, &progress, ids, metrics)
-    readings.encode(batch, epochs: [:], into: &documents)
-    if wanted.isEmpty { return }
-    let outcome = readings.insert(documents, wanted)
-    progress.add(outcome, sent: wanted)
-    if let failure = outcome.failure { throw .database(failure) }
-    metrics.written.increment(by: wanted.count - outcome.refused.count)
+    if !wanted.isEmpty {
+      readings.encode(batch, epochs: [:], into: &documents)
+      let outcome = readings.insert(documents, wanted)
+      progress.add(outcome, sent: wanted)
+      if let failure = outcome.failure { throw .database(failure) }
+      metrics.written.increment(by: wanted.count - outcome.refused.count)
+    }
+    try forgetRefused(of: batch, &progress, ids)
   }
 
   func complete() {}

@@ -49,6 +49,20 @@ struct SenderIDs: Sendable {
     }
   }
 
+  /// Takes back what was noted for some readings of a batch. What another offset noted stays.
+  func forget(_ batch: SinkBatch, _ indices: [Int]) throws(MongoError) {
+    for index in indices where !batch.readings.readings[index].id.isEmpty {
+      let origin = batch.origins[index]
+      _ = try pool.withClient { (client) throws(MongoError) in
+        try client.deleteMany(
+          database, DatabaseSchema.seen,
+          filter: [
+            "_id": .string(Self.key(batch, index)), "p": .int32(origin.partition), "o": .int64(origin.offset),
+          ])
+      }
+    }
+  }
+
   private struct Origin: Equatable {
     let partition: Int32
     let offset: Int64

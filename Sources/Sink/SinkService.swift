@@ -79,6 +79,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let decoder: MessageDecoder
   private var batch: SinkBatch
   private var assigned: [TopicPartition] = []
+  /// Those that nothing is read from while the writer has no room.
+  private var paused: [TopicPartition] = []
 
   /// - Parameter recoveryPool: connections with a longer timeout, for looking at what earlier owners left.
   package init(
@@ -213,7 +215,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     batch = SinkBatch(generation: full.generation)
     writerIsIdle.store(false, ordering: .releasing)
     if queue.put(.batch(full), timeout: .seconds(1)) { return }
-    let paused = assigned
+    paused = assigned
     do throws(KafkaError) { try consumer.pause(paused) } catch { consumerState.failing("\(error)") }
     while full.generation == generation.current, !queue.isClosed {
       if queue.put(.batch(full), timeout: .milliseconds(200)) { break }
@@ -224,9 +226,14 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       case nil: break
       }
     }
-    if full.generation == generation.current {
-      do throws(KafkaError) { try consumer.resume(paused) } catch { consumerState.failing("\(error)") }
-    }
+    resume(consumer)
+  }
+
+  /// Ends a pause. Also before partitions are given up: librdkafka keeps them paused for when they come back.
+  private func resume(_ consumer: Consumer) {
+    if paused.isEmpty { return }
+    do throws(KafkaError) { try consumer.resume(paused) } catch { consumerState.failing("\(error)") }
+    paused = []
   }
 
   // MARK: Rebalances, on the polling thread
@@ -262,12 +269,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     if queue.put(.drain(done: done), timeout: Self.drainTimeout) {
       _ = done.take(timeout: max(deadline - Clock.monotonic(), .zero))
     }
-    end(partitions)
+    end(partitions, consumer)
   }
 
-  package func lost(_ partitions: [TopicPartition], by consumer: Consumer) { end(partitions) }
+  package func lost(_ partitions: [TopicPartition], by consumer: Consumer) { end(partitions, consumer) }
 
-  private func end(_ partitions: [TopicPartition]) {
+  private func end(_ partitions: [TopicPartition], _ consumer: Consumer) {
+    resume(consumer)
     generation.advance()
     assigned = []
     batch = SinkBatch(generation: generation.current)

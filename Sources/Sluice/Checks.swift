@@ -1,5 +1,7 @@
 import HTTP
+import Ingest
 import Kafka
+import Keys
 import MQTT
 import MongoDB
 import Operations
@@ -141,8 +143,28 @@ struct Checks: Sendable {
 
   // MARK: This machine
 
+  func keys() -> [Finding] {
+    do {
+      guard case .keys(let path) = try Access(settings) else {
+        return [.ok(.auth, "off: everybody who can reach \(settings.listenAddress(.httpListen)) may send everything")]
+      }
+      let keys = try KeyFile.read(path).keys
+      let now = Clock.nowMilliseconds()
+      let valid = keys.count { $0.state(at: now) == .valid }
+      if valid == 0 { return [.problem(.keysFile, "\(path): no valid key: sluice keys create makes one")] }
+      let week: Int64 = 7 * 86_400_000
+      let soon = keys.filter { $0.state(at: now) == .valid && $0.state(at: now + week) == .expired }.map(\.name)
+      let ending = soon.isEmpty ? "" : "; these expire within a week: \(soon.joined(separator: ", "))"
+      return [.ok(.keysFile, "\(path): \(Self.count(valid, "valid key")) of \(keys.count)\(ending)")]
+    } catch let error as CommandError {
+      return [.problem(.auth, error.message)]
+    } catch {
+      return [.problem(.keysFile, "\(settings.string(.keysFile)): \(error); correct it")]
+    }
+  }
+
   func files() -> [Finding] {
-    let names = [Setting.tlsCertificate, .tlsKey].filter { !settings.string($0).isEmpty }
+    let names = [Setting.tlsCertificate, .tlsKey, .tlsClientCA].filter { !settings.string($0).isEmpty }
     let findings = names.map { setting -> Finding in
       let path = settings.string(setting)
       do {
@@ -154,14 +176,24 @@ struct Checks: Sendable {
     guard !names.isEmpty, !findings.contains(where: \.isProblem) else { return findings }
     // Whether they are what they should be, and fit together, is best known by who will use them.
     var configuration = HTTPServer.Configuration(listen: HTTP.ListenAddress(host: "127.0.0.1", port: 0))
-    configuration.tls = HTTPServer.TLSFiles(
-      certificate: settings.string(.tlsCertificate), key: settings.string(.tlsKey))
+    configuration.tls = Access.tlsFiles(settings)
     do throws(HTTPServerError) {
       let handler = ManagementHandler(health: Health(), metrics: Metrics())
       try HTTPServer(configuration, handler: handler).stop(timeout: .zero)
       return findings
     } catch {
       return findings + [.problem(.tlsCertificate, "\(error.message); name a certificate and its key, both in PEM")]
+    }
+  }
+
+  func boxes() -> [Finding] {
+    let path = settings.string(.boxesFile)
+    guard !path.isEmpty else { return [] }
+    do {
+      let count = try BoxDirectory().load(try SystemFile.read(path, limit: Boxes.limit))
+      return [.ok(.boxesFile, "\(path): \(count) box\(count == 1 ? "" : "es")")]
+    } catch {
+      return [.problem(.boxesFile, "\(path): \(error); correct the path, its permissions, or the file")]
     }
   }
 

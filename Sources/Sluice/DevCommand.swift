@@ -17,6 +17,8 @@ enum DevCommand: Command {
     // Before there is any other thread.
     Signals.blockTermination()
     let options = try DevOptions(settings, arguments)
+    // Before servers are started in vain.
+    _ = try Access(options.settings)
     let servers = DevServers()
     do throws(CommandError) {
       return try run(try servers.start(options), options, servers, start)

@@ -9,6 +9,7 @@ import Testing
   ) {
     let file = "\(TestServers.temporaryFolder("check"))/log"
     let free = [
+      "SLUICE_AUTH": "off",
       "SLUICE_HTTP_LISTEN": "127.0.0.1:\(TestServers.freePort())",
       "SLUICE_MANAGEMENT_LISTEN": "127.0.0.1:\(TestServers.freePort())",
     ]

@@ -19,6 +19,7 @@ final class Roles {
     var environment = [
       "PATH": "/usr/bin:/bin", "SLUICE_KAFKA_BROKERS": kafka, "SLUICE_KAFKA_TOPIC": topic,
       "SLUICE_MONGODB_URI": mongo, "SLUICE_MONGODB_DATABASE": database, "SLUICE_KAFKA_GROUP": "g-\(topic)",
+      "SLUICE_AUTH": "off",
     ]
     if let path = ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"] { environment["LD_LIBRARY_PATH"] = path }
     if let mqtt { environment["SLUICE_MQTT_URL"] = "mqtt://127.0.0.1:\(mqtt)" }

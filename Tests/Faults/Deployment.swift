@@ -42,6 +42,7 @@ final class Deployment {
     environment.merge(ProcessInfo.processInfo.environment.filter { $0.key.hasPrefix("SLUICE_") }) { $1 }
     if let path = ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"] { environment["LD_LIBRARY_PATH"] = path }
     if let breakage { environment["SLUICE_TEST_BREAK"] = breakage }
+    environment["SLUICE_AUTH"] = "off"
     self.environment = environment
     httpPorts = [TestServers.freePort(), TestServers.freePort()]
     var arguments: [Target: [String]] = [:]

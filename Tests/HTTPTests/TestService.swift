@@ -48,6 +48,9 @@ final class TestService: RequestHandler {
         \(length)
         """
       return .respond(Response(status: 200, body: .bytes(Array(text.utf8))))
+    case "/certificate":
+      let text = head.clientCertificate.map { "\($0.count) bytes" } ?? "none"
+      return .respond(Response(status: 200, body: .bytes(Array(text.utf8))))
     case "/ok": return .respond(Response(status: 200, headers: [("X-Custom", "yes")], body: .constant("fine")))
     case "/none": return .respond(Response(status: 204))
     default:

@@ -149,7 +149,9 @@ import Testing
       let notAllowed = try client.send("PUT", served.url, body: [1])
       #expect(notAllowed.status == 405 && notAllowed.header("Allow") == "POST, OPTIONS")
       let type = try client.send("POST", served.url, headers: [("Content-Type", "text/html")], body: [1])
-      #expect(type.status == 415 && type.header("Accept") == "application/json, application/x-ndjson")
+      #expect(
+        type.status == 415
+          && type.header("Accept") == "application/json, application/x-ndjson, text/csv, application/senml+json")
       #expect(try served.post(reading()).status == 202)
       #expect(try served.stored().count == 1)
       #expect(served.metric(#"sluice_http_requests_total{route="/v1/readings",status="202"}"#) == 1)
@@ -227,7 +229,7 @@ import Testing
     }
   }
 
-  /// 200 bodies of 8 MiB at once, of which 64 MiB may be held.
+  /// 200 bodies of 8 MiB at once from one client, of which 64 MiB may be held, and half of that by one client.
   @Test func memoryIsBounded() throws {
     try withServed { served in
       let items = (0..<3_000).map {
@@ -243,9 +245,9 @@ import Testing
         connections.append(connection)
       }
       // Those that are not refused at once are taken to their last byte.
-      try eventually("192 are refused") { connections.count { $0.isReadable } >= 192 }
+      try eventually("196 are refused") { connections.count { $0.isReadable } >= 196 }
       let taken = connections.filter { !$0.isReadable }
-      #expect(taken.count == 8)
+      #expect(taken.count == 4)
       for connection in taken { #expect(connection.send(Array(body.dropLast()))) }
       for connection in connections where connection.isReadable {
         let answer = try connection.receive()
@@ -259,7 +261,7 @@ import Testing
       }
       #expect(residentBytes() - before < 300 << 20)
       #expect(served.metric("sluice_http_body_bytes") == 0)
-      #expect(served.metric("sluice_kafka_acknowledged_total") == 8 * 3_000)
+      #expect(served.metric("sluice_kafka_acknowledged_total") == 4 * 3_000)
       #expect(try served.post(reading()).status == 202)
     }
   }

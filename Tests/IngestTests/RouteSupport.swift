@@ -14,6 +14,8 @@ final class FakePublisher: ReadingPublisher {
     var room = Int.max
     var published: [String] = []
     var waiting: [(receiver: any DeliveryReceiver, index: Int)] = []
+    /// Of those that wait.
+    var devices: [String] = []
     var counted = (acknowledged: 0, failed: 0)
   }
 
@@ -46,7 +48,10 @@ final class FakePublisher: ReadingPublisher {
       let text = String(decoding: buffer.bytes, as: UTF8.self)
       state.withLock {
         $0.published.append(text)
-        if !reportsAtOnce { $0.waiting.append((receiver, index)) }
+        if !reportsAtOnce {
+          $0.waiting.append((receiver, index))
+          $0.devices.append(String(decoding: batch[reading.device], as: UTF8.self))
+        }
       }
       if reportsAtOnce { receiver.delivered(DeliveryReport(index: index)) }
     }
@@ -59,8 +64,19 @@ final class FakePublisher: ReadingPublisher {
   /// Takes the readings without a report, in the order of their publishing.
   func takeWaiting() -> [(receiver: any DeliveryReceiver, index: Int)] {
     state.withLock { state in
-      defer { state.waiting = [] }
+      defer { (state.waiting, state.devices) = ([], []) }
       return state.waiting
+    }
+  }
+
+  /// The same, of one device alone.
+  func takeWaiting(device: String) -> [(receiver: any DeliveryReceiver, index: Int)] {
+    state.withLock { state in
+      let all = zip(state.waiting, state.devices)
+      let taken = all.filter { $0.1 == device }.map(\.0)
+      let left = all.filter { $0.1 != device }
+      (state.waiting, state.devices) = (left.map(\.0), left.map(\.1))
+      return taken
     }
   }
 
@@ -87,19 +103,21 @@ struct Routes {
   static let now: Int64 = 1_795_227_318_070
   let publisher: FakePublisher
   let service: IngestService
-  let metrics = Metrics()
+  let metrics: Metrics
 
   init(
     _ publisher: FakePublisher = FakePublisher(reportsAtOnce: true), body: Int = 64 << 10, readings: Int = 1_000,
-    memory: Int = 1 << 20
+    memory: Int = 1 << 20, waiting: Int = .max, metrics: Metrics = Metrics(), authenticator: Authenticator? = nil,
+    dialects: DialectSettings = DialectSettings()
   ) {
+    self.metrics = metrics
     self.publisher = publisher
     service = IngestService(
       publisher: publisher,
       limits: IngestLimits(
-        body: body, readings: readings, memory: memory,
+        body: body, readings: readings, memory: memory, waiting: waiting,
         bounds: TimeBounds(futureTolerance: 300_000, retention: 86_400_000)),
-      metrics: metrics, now: { Self.now })
+      metrics: metrics, authenticator: authenticator, dialects: dialects, now: { Self.now })
   }
 
   /// Bytes of the memory budget in use.
@@ -113,11 +131,12 @@ struct Routes {
   /// Begins a request whose body is to follow.
   func begin(
     _ method: HTTP.Method = .post, _ path: String = "/v1/readings", headers: [(String, String)] = [],
-    length: Int?, isChunked: Bool = false
+    length: Int?, isChunked: Bool = false, peer: String = "127.0.0.1"
   ) -> Request {
     let disposition = service.begin(
       RequestHead(
-        method: method, path: path, headers: headers, contentLength: length.map { Int64($0) }, isChunked: isChunked))
+        method: method, path: path, headers: headers, contentLength: length.map { Int64($0) }, isChunked: isChunked,
+        peer: peer))
     return Request(disposition)
   }
 
@@ -148,6 +167,7 @@ final class Request: Sendable {
     switch disposition {
     case .respond(let response): answers.withLock { $0.append(response) }
     case .receive(let receiver): self.receiver = receiver
+    case .upgrade: Issue.record("an upgrade needs a connection")
     }
   }
 

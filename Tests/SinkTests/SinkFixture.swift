@@ -138,7 +138,7 @@ final class SinkFixture {
           (TopicPartition(topic: "\(topic).dlq", partition: Int32($0)), Consumer.earliest)
         }))
     var letters: [ConsumedMessage] = []
-    try eventually("\(count) dead letters") {
+    try eventually(timeout: .seconds(90), "\(count) dead letters") {
       while case .message(let message)? = consumer.poll(timeout: .milliseconds(200)) { letters.append(message) }
       return letters.count >= count
     }

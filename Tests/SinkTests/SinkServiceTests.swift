@@ -147,6 +147,32 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try fixture.expectStored(0..<250)
   }
 
+  /// What the database refused is no first of its id: put back when the reason is gone, it is stored.
+  @Test func whatTheDatabaseRefusedIsNoRepeatLater() throws {
+    let fixture = try fixture(.documents)
+    func validate(_ validator: BSONValue) throws {
+      _ = try fixture.pool.withClient { (client) throws(MongoError) in
+        try client.command(fixture.database, ["collMod": "readings", "validator": validator])
+      }
+    }
+    try validate(["meta.sensor": ["$ne": "s1"]])
+    let sink = try fixture.startSink()
+    let readings = SinkFixture.readings(0..<1, sensor: "s1") + SinkFixture.readings(1..<2, sensor: "s2")
+    let messages = readings.map { message in
+      var message = message
+      message.value = message.value.map { Array(#"{"id":"x","#.utf8) + $0.dropFirst() }
+      return message
+    }
+    try fixture.produce(messages)
+    let letters = try fixture.deadLetters(atLeast: 1)
+    #expect(letters.count == 1)
+    try fixture.expectStored(1..<2)
+    try validate([:])
+    try fixture.produce(messages)
+    try fixture.expectStored(0..<2)
+    #expect(sink.metric("sluice_sink_repeated_total") == 1)
+  }
+
   @Test(arguments: Layout.allCases) func sinksShareThePartitionsAndTakeOver(_ layout: Layout) throws {
     let fixture = try fixture(layout)
     let first = try fixture.startSink()
@@ -202,6 +228,24 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
       try eventually("it says that the database is away") { !sink.health.isReady }
       server.resume()
     }
+    try fixture.expectStored(0..<4_000)
+  }
+
+  /// A sink whose database hangs pauses its partitions; those it gets back after a rebalance must not stay so.
+  @Test func aRebalanceWhileTheDatabaseHangsLeavesNothingPaused() throws {
+    let server = try durable()
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)
+    let first = try fixture.startSink(batchReadings: 50)
+    try fixture.produce(SinkFixture.readings(0..<2_000))
+    try eventually("some of it is written") { first.metric("sluice_sink_written_total") ?? 0 > 0 }
+    server.pause()
+    try eventually("it says that the database is away") { !first.health.isReady }
+    let second = try fixture.startSink(batchReadings: 50)
+    try eventually(timeout: .seconds(60), "the second has partitions") {
+      second.metric("sluice_sink_consumed_total") ?? 0 > 0
+    }
+    server.resume()
+    try fixture.produce(SinkFixture.readings(2_000..<4_000))
     try fixture.expectStored(0..<4_000)
   }
 

@@ -1,8 +1,11 @@
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/gnutls.h>
 #include <limits.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -77,8 +80,8 @@ static inline size_t sluice_http_keep_escapes(void *context, struct MHD_Connecti
 /// Starts a daemon without a listening socket (connections are handed to it) and without a thread (whoever starts it
 /// calls `MHD_run`); null, with a message in the log, on failure. `settings` must outlive the daemon.
 static inline struct MHD_Daemon *sluice_http_start(struct sluice_http_settings *settings) {
-  unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG |
-                   (settings->tls ? MHD_USE_TLS : 0);
+  unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_NO_LISTEN_SOCKET |
+                   MHD_USE_ERROR_LOG | (settings->tls ? MHD_USE_TLS : 0);
   struct MHD_OptionItem options[12];
   int n = 0;
 #define SLUICE_OPTION(name, number, pointer) \
@@ -93,6 +96,7 @@ static inline struct MHD_Daemon *sluice_http_start(struct sluice_http_settings *
   if (settings->tls) {
     SLUICE_OPTION(MHD_OPTION_HTTPS_MEM_CERT, 0, settings->certificate);
     SLUICE_OPTION(MHD_OPTION_HTTPS_MEM_KEY, 0, settings->key);
+    SLUICE_OPTION(MHD_OPTION_HTTPS_PRIORITIES, 0, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2");
   }
   SLUICE_OPTION(MHD_OPTION_END, 0, NULL);
 #undef SLUICE_OPTION
@@ -223,6 +227,39 @@ static inline bool sluice_http_header(struct MHD_Connection *connection, const c
   return MHD_lookup_connection_value_n(connection, MHD_HEADER_KIND, name, size, value, value_size) == MHD_YES;
 }
 
+/// A word that is looked for in all header fields of a name, each of which is a list (RFC 9110, 5.6.1).
+struct sluice_http_word {
+  const char *name;
+  const char *word;  // in lower case
+  size_t name_size;
+  size_t word_size;
+  bool found;
+};
+
+static inline enum MHD_Result sluice_http_find_word(void *wanted, enum MHD_ValueKind kind, const char *name,
+                                                    size_t name_size, const char *value, size_t size) {
+  struct sluice_http_word *w = (struct sluice_http_word *)wanted;
+  (void)kind;
+  if (name_size != w->name_size || !sluice_http_same(name, name_size, w->name)) return MHD_YES;
+  for (size_t start = 0, end; start <= size; start = end + 1) {
+    for (end = start; end < size && value[end] != ','; end++)
+      ;
+    size_t first = start, last = end;
+    while (first < last && (value[first] == ' ' || value[first] == '\t')) first++;
+    while (last > first && (value[last - 1] == ' ' || value[last - 1] == '\t')) last--;
+    if (last - first == w->word_size && sluice_http_same(value + first, w->word_size, w->word)) w->found = true;
+  }
+  return MHD_YES;
+}
+
+/// Whether one of the header fields `name` has `word` in its list; both in lower case.
+static inline bool sluice_http_has_word(struct MHD_Connection *connection, const char *name, size_t name_size,
+                                        const char *word, size_t word_size) {
+  struct sluice_http_word wanted = {name, word, name_size, word_size, false};
+  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, sluice_http_find_word, &wanted);
+  return wanted.found;
+}
+
 struct sluice_http_counting {
   const char *name;
   size_t size;
@@ -262,9 +299,75 @@ static inline bool sluice_http_queue(struct MHD_Connection *connection, unsigned
   return MHD_queue_response(connection, status, response) == MHD_YES;
 }
 
+static inline struct MHD_Response *sluice_http_upgrade(MHD_UpgradeHandler take) {
+  return MHD_create_response_for_upgrade(take, NULL);
+}
+
+/// The daemon closes the socket of an upgraded connection, in its next run.
+static inline void sluice_http_release(struct MHD_UpgradeResponseHandle *handle) {
+  MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+}
+
+/// Small frames must not wait for the acknowledgement of earlier ones.
+static inline void sluice_http_send_at_once(int socket) {
+  int on = 1;
+  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 /// Hands a connected socket to the daemon, which closes it also on failure.
 static inline bool sluice_http_adopt(struct MHD_Daemon *daemon, int socket, const void *address, unsigned size) {
   return MHD_add_connection(daemon, socket, (const struct sockaddr *)address, size) == MHD_YES;
+}
+
+/// What new connections get: a certificate, its key and, if clients may show one of their own, who vouches for those.
+/// Null, with a reason, when they do not fit together.
+static inline gnutls_certificate_credentials_t sluice_tls_new(const char *certificate, const char *key,
+                                                              const char *authorities, const char **reason) {
+  gnutls_certificate_credentials_t made = NULL;
+  gnutls_datum_t files[] = {{(unsigned char *)certificate, (unsigned)strlen(certificate)},
+                            {(unsigned char *)key, (unsigned)strlen(key)}};
+  int code = gnutls_certificate_allocate_credentials(&made);
+  if (code < 0) {
+    *reason = gnutls_strerror(code);
+    return NULL;
+  }
+  code = gnutls_certificate_set_x509_key_mem(made, &files[0], &files[1], GNUTLS_X509_FMT_PEM);
+  if (code >= 0 && authorities) {
+    gnutls_datum_t trusted = {(unsigned char *)authorities, (unsigned)strlen(authorities)};
+    code = gnutls_certificate_set_x509_trust_mem(made, &trusted, GNUTLS_X509_FMT_PEM);
+    if (code == 0) code = GNUTLS_E_NO_CERTIFICATE_FOUND;
+  }
+  if (code >= 0) return made;
+  *reason = gnutls_strerror(code);
+  gnutls_certificate_free_credentials(made);
+  return NULL;
+}
+
+static inline gnutls_session_t sluice_tls_session(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  return info ? (gnutls_session_t)info->tls_session : NULL;
+}
+
+/// Gives a connection that is new, and so has not begun its handshake, other credentials than its daemon's. They must
+/// outlive it.
+static inline void sluice_tls_use(struct MHD_Connection *connection, gnutls_certificate_credentials_t credentials,
+                                  bool asks_client) {
+  gnutls_session_t session = sluice_tls_session(connection);
+  if (!session) return;
+  gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
+  if (asks_client) gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
+}
+
+/// The client's own certificate (DER), if it showed one and an authority vouches for it.
+static inline const unsigned char *sluice_tls_peer(struct MHD_Connection *connection, size_t *size) {
+  gnutls_session_t session = sluice_tls_session(connection);
+  unsigned count = 0, status = 0;
+  if (!session) return NULL;
+  const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+  if (!chain || count == 0) return NULL;
+  if (gnutls_certificate_verify_peers2(session, &status) != 0 || status != 0) return NULL;
+  *size = chain[0].size;
+  return chain[0].data;
 }
 
 // Declared by the C library for GNU sources only.

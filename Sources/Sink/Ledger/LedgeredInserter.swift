@@ -77,6 +77,7 @@ final class LedgeredInserter: Inserter {
       }
       metrics.written.increment(by: wanted.count - outcome.refused.count)
     }
+    try forgetRefused(of: batch, &progress, ids)
     for (partition, next) in batch.next {
       owners[partition]!.inserted()
       owners[partition]!.pass(to: next)

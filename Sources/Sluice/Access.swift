@@ -1,0 +1,76 @@
+import HTTP
+import Ingest
+import Keys
+import Operations
+
+/// Whether clients need a key, as the settings say it.
+enum Access {
+  case off
+  /// Those of this file.
+  case keys(String)
+
+  /// - Throws: when nobody has said that none is needed, or where that is said for everybody who can reach the machine.
+  init(_ settings: Settings) throws(CommandError) {
+    let file = settings.string(.keysFile)
+    let word = settings.string(.auth)
+    let isSaid = settings.origin(.auth) != .default
+    if word == "keys" || (!isSaid && !file.isEmpty) {
+      guard !file.isEmpty else {
+        throw .usage(
+          "\(Setting.keysFile.name) is missing: name a file of keys (sluice keys create makes one), or say "
+            + "\(Setting.auth.name)=off if everybody on this machine may send everything")
+      }
+      self = .keys(file)
+      return
+    }
+    let address = settings.listenAddress(.httpListen)
+    let isLoopback = address.host == "localhost" || ClientAddress(address.host)?.isLoopback == true
+    guard isLoopback || word == "off-anywhere" else {
+      throw .usage(
+        "\(Setting.auth.name)=off on \(address), which other machines can reach: everybody could send everything. Name a "
+          + "\(Setting.keysFile.name), listen on 127.0.0.1, or say \(Setting.auth.name)=off-anywhere if that is meant")
+    }
+    self = .off
+  }
+
+  /// What decides in a process; its thread is started.
+  func authenticator(in service: Service) throws(CommandError) -> Authenticator {
+    let rate = service.settings.int(.httpRatePerAddress)
+    let burst = service.settings.int(.httpRatePerAddressBurst)
+    let policy =
+      rate == 0
+      ? nil
+      : RatePolicy(rate: Double(rate), burst: burst == 0 ? RatePolicy.usualBurst(of: Double(rate)) : burst)
+    guard case .keys(let file) = self else {
+      return Authenticator(ring: nil, addressPolicy: policy, metrics: service.metrics)
+    }
+    do throws(KeyFile.Problem) {
+      let watch = try KeyWatch(file, log: service.log.component("keys"), metrics: service.metrics)
+      service.supervisor.start("keys") { [supervisor = service.supervisor] in watch.run(under: supervisor) }
+      return Authenticator(ring: watch.ring, addressPolicy: policy, metrics: service.metrics)
+    } catch {
+      throw .failed("\(Setting.keysFile.name) (\(file)): \(error)")
+    }
+  }
+
+  /// nil: HTTP without TLS.
+  static func tlsFiles(_ settings: Settings) -> HTTPServer.TLSFiles? {
+    guard !settings.string(.tlsCertificate).isEmpty else { return nil }
+    let authorities = settings.string(.tlsClientCA)
+    return HTTPServer.TLSFiles(
+      certificate: settings.string(.tlsCertificate), key: settings.string(.tlsKey),
+      clientAuthorities: authorities.isEmpty ? nil : authorities)
+  }
+
+  static func crossOrigin(_ settings: Settings) -> CrossOrigin {
+    var policy = CrossOrigin()
+    policy.origins = settings.string(.httpCORSOrigins).split(separator: ",").map {
+      String($0.drop { $0 == " " }.prefix { $0 != " " })
+    }
+    policy.requestHeaders = [
+      "Authorization", "Content-Type", "Content-Encoding", "Idempotency-Key", "X-API-Key", "traceparent",
+    ]
+    policy.exposedHeaders = ["Retry-After", "RateLimit", "RateLimit-Policy"]
+    return policy
+  }
+}
