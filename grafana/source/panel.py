@@ -158,7 +158,7 @@ def devices(multi=True):
     )
 
 
-def sensors(multi=True, names=None, kinds=("number",)):
+def sensors(multi=True, names=None):
     """The sensors of the chosen devices; a sensor's name may hold points, its key in `devices` does not."""
     return choice(
         "sen", "Sensor", "The sensors shown, of those that the chosen devices have.",

@@ -159,7 +159,7 @@ UNITS = {
 }
 
 
-def unit(sensor=True):
+def unit():
     """One row with the unit of the chosen sensor in Grafana's name for it."""
     branches = [{"case": {"$eq": ["$unit", name]}, "then": grafana} for name, grafana in UNITS.items()]
     return [
