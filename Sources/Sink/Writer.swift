@@ -193,7 +193,11 @@ final class Writer: @unchecked Sendable {
       if failures.contains(where: { $0.error.code == .messageTooLarge }) { together = max(1, together / 4) }
       guard let failure = failures.first(where: { $0.error.code != .messageTooLarge }) else { continue }
       deadLetterState.failing("Kafka does not take dead letters: \(failure.error)")
-      if supervisor.waitForStop(timeout: backoff.next()) { return false }
+      if supervisor.waitForStop(timeout: backoff.next()) {
+        // Nothing behind these may be recorded as stored.
+        hasGivenUp = true
+        return false
+      }
     }
     return false
   }

@@ -21,7 +21,7 @@ struct FaultRun {
     var isShort = false
     /// The only kind of process that faults are done to; nil: all.
     var only: Target.Kind?
-    /// How long it may take afterwards until everything is stored once.
+    /// How long it may take afterwards until everything is stored once, from the last time that more of it was.
     var patience: Duration = .seconds(400)
     var breakage: String?
   }
@@ -94,14 +94,17 @@ struct FaultRun {
   /// Waits until everything accepted is stored once, and nothing changes any more.
   private func settle(_ deployment: Deployment, _ readings: Readings) throws -> (Readings.Verdict, Duration) {
     let start = ContinuousClock.now
-    let deadline = start + plan.patience
+    var deadline = start + plan.patience
     let accepted = readings.acceptedCount
     var previous = -1
     var calmSince = start
     while true {
       let count = try deployment.count()
       let isStill = count == previous
-      if !isStill { calmSince = .now }
+      if !isStill {
+        calmSince = .now
+        deadline = .now + plan.patience
+      }
       previous = count
       // What is in doubt may still be on its way, so that being complete is not enough.
       if count >= accepted && isStill && ContinuousClock.now - calmSince >= .seconds(4)

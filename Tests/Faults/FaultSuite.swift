@@ -17,7 +17,8 @@ enum FaultSuite {
     CommandFlag("--short", nil, "Only the few faults of the form for a minute, whatever was accepted by then."),
     CommandFlag(
       "--only", "KIND", "Faults of this kind of process alone: ingest, bridge, sink, kafka, mongodb, mosquitto."),
-    CommandFlag("--patience", "S", "How long it may take after the last fault until all is as it should be (400)."),
+    CommandFlag(
+      "--patience", "S", "How long nothing may change, after all was sent, before what is wrong counts (400)."),
     CommandFlag("--sluice", "FILE", "The executable; the one beside this unless given."),
     CommandFlag(
       "--break", "WORD",
