@@ -12,6 +12,8 @@ final class LedgeredInserter: Inserter {
   /// How long former claims are examined before they are given up.
   private static let examinationLimit: Duration = .seconds(3_600)
   private static let longestInterval: Duration = .seconds(300)
+  /// After looking, so many times as long as that took is left for writing.
+  private static let examinationShare = 10
 
   /// When a former claim is looked at next.
   private struct Examination {
@@ -31,6 +33,7 @@ final class LedgeredInserter: Inserter {
   private var owners: [Int32: PartitionOwner] = [:]
   private var claimedAt: [Int32: Duration] = [:]
   private var examinations: [Examination] = []
+  private var nextExamination: Duration = .zero
   private var documents = BSONBatch()
 
   /// - Parameter now: a clock that goes on counting while the process is stopped.
@@ -55,7 +58,8 @@ final class LedgeredInserter: Inserter {
   }
 
   func insert(_ batch: SinkBatch, _ progress: inout InsertProgress) throws(InsertFailure) {
-    for partition in batch.next.keys { try own(partition) }
+    for partition in batch.next.keys { try take(partition) }
+    try recover(Array(batch.next.keys))
     var wanted = batch.order.filter { index in
       !progress.isSettled(index) && owners[batch.origins[index].partition]!.needsInsert(batch.origins[index].offset)
     }
@@ -92,39 +96,43 @@ final class LedgeredInserter: Inserter {
     for partition in owners.keys where owners[partition]!.phase == .lost { owners[partition]!.reclaim() }
   }
 
-  /// Makes a partition ready to be written: takes it, and reads back what earlier owners left.
-  private func own(_ partition: Int32) throws(InsertFailure) {
-    while true {
-      switch owners[partition, default: PartitionOwner()].phase {
-      case .ready, .claimed: return
-      case .lost: throw .lost(partition)
-      case .untaken(let over):
-        let entry: LedgerEntry?
-        do throws(MongoError) { entry = try ledger.take(partition, over: over) } catch { throw .database(error) }
-        guard let entry else {
-          refuse(partition)
-          throw .lost(partition)
-        }
-        owners[partition, default: PartitionOwner()].took(entry)
-        schedule(partition)
-      case .recovering(let claims):
-        var offsets: Set<Int64> = []
-        for claim in claims {
-          do throws(MongoError) {
-            for copy in try ledger.copies(of: claim, in: partition) { offsets.insert(copy.offset) }
-          } catch {
-            throw .database(error)
-          }
-        }
-        owners[partition]!.readBack(offsets)
-        metrics.recovered.increment(by: offsets.count)
-        log.info(
-          "partition recovered",
-          [
-            "partition": .int(Int(partition)), "epoch": .int(Int(owners[partition]!.epoch)),
-            "claims": .int(claims.count), "stored_already": .int(offsets.count),
-          ])
+  /// Makes a partition this sink's, unless it is already.
+  private func take(_ partition: Int32) throws(InsertFailure) {
+    switch owners[partition, default: PartitionOwner()].phase {
+    case .ready, .claimed, .recovering: return
+    case .lost: throw .lost(partition)
+    case .untaken(let over):
+      let entry: LedgerEntry?
+      do throws(MongoError) { entry = try ledger.take(partition, over: over) } catch { throw .database(error) }
+      guard let entry else {
+        refuse(partition)
+        throw .lost(partition)
       }
+      owners[partition, default: PartitionOwner()].took(entry)
+      schedule(partition)
+    }
+  }
+
+  /// Reads back what earlier owners left of partitions that were taken: of all at once, for to look through the collection
+  /// is dear.
+  private func recover(_ partitions: [Int32]) throws(InsertFailure) {
+    var claims: [Int32: [LedgerEntry.Claim]] = [:]
+    for partition in partitions {
+      if case .recovering(let open)? = owners[partition]?.phase { claims[partition] = open }
+    }
+    if claims.isEmpty { return }
+    let copies: [Int32: [LedgerStore.Copy]]
+    do throws(MongoError) { copies = try ledger.copies(of: claims) } catch { throw .database(error) }
+    for (partition, claims) in claims {
+      let offsets = Set((copies[partition] ?? []).map(\.offset))
+      owners[partition]!.readBack(offsets)
+      metrics.recovered.increment(by: offsets.count)
+      log.info(
+        "partition recovered",
+        [
+          "partition": .int(Int(partition)), "epoch": .int(Int(owners[partition]!.epoch)),
+          "claims": .int(claims.count), "stored_already": .int(offsets.count),
+        ])
     }
   }
 
@@ -212,38 +220,61 @@ final class LedgeredInserter: Inserter {
 
   func examine() throws(InsertFailure) {
     let time = now()
-    guard let index = examinations.firstIndex(where: { $0.due <= time && owners[$0.partition]!.isPast($0.claim) })
-    else { return }
-    let partition = examinations[index].partition
-    let claim = examinations[index].claim
-    examinations[index].interval = min(examinations[index].interval * 2, Self.longestInterval)
-    examinations[index].due = time + examinations[index].interval
-    // Before looking: what lands after that must not be missed.
-    let isAged = time - examinations[index].since > Self.examinationLimit
+    guard time >= nextExamination else { return }
+    let due = examinations.indices.filter {
+      examinations[$0].due <= time && owners[examinations[$0].partition]!.isPast(examinations[$0].claim)
+    }
+    if due.isEmpty { return }
+    for index in due {
+      examinations[index].interval = min(examinations[index].interval * 2, Self.longestInterval)
+      examinations[index].due = time + examinations[index].interval
+    }
+    let examined = due.map { examinations[$0] }
+    // To look through the collection may take long, and nothing is written meanwhile.
+    defer { nextExamination = now() + (now() - time) * Self.examinationShare }
     do throws(MongoError) {
-      guard let entry = try ledger.entries([partition])[partition], entry.epoch == owners[partition]!.epoch else {
-        refuse(partition)
-        return
+      let entries = try ledger.entries(Array(Set(examined.map(\.partition))))
+      var claims: [Int32: [LedgerEntry.Claim]] = [:]
+      for (partition, entry) in entries where entry.epoch == owners[partition]!.epoch {
+        for known in entry.claims where known.isSettled { owners[partition]!.settled(known) }
+        claims[partition] = examined.filter { $0.partition == partition }.map(\.claim)
       }
-      for known in entry.claims where known.isSettled { owners[partition]!.settled(known) }
-      let surplus = PartitionOwner.surplus(try ledger.copies(of: claim, in: partition))
-      if !surplus.isEmpty {
-        let count = try ledger.delete(surplus, of: claim, in: partition)
-        metrics.surplus.increment(by: count)
-        log.info("late copies removed", ["partition": .int(Int(partition)), "copies": .int(count)])
-        examinations[index].due = time
-        return
+      for partition in Set(examined.map(\.partition)) where claims[partition] == nil { refuse(partition) }
+      let copies = try ledger.copies(of: claims)
+      for examination in examined where claims[examination.partition] != nil {
+        let covered = examination.claim.from..<examination.claim.to
+        try conclude(
+          examination, (copies[examination.partition] ?? []).filter { covered.contains($0.offset) }, at: time)
       }
-      let known = owners[partition]!.former.first { $0.isSame(as: claim) } ?? claim
-      guard isAged || owners[partition]!.canClose(known) else { return }
-      guard try ledger.close(claim, of: partition, under: owners[partition]!.epoch) else {
-        refuse(partition)
-        return
-      }
-      owners[partition]!.closed(claim)
-      examinations.remove(at: index)
     } catch {
       throw .database(error)
     }
+  }
+
+  /// Removes what is there more than once of a former claim, or closes it when nothing more can come.
+  /// - Parameter time: of before it was looked at: what landed after that is not among the copies.
+  private func conclude(
+    _ examination: Examination, _ copies: [LedgerStore.Copy], at time: Duration
+  ) throws(MongoError) {
+    let partition = examination.partition
+    let claim = examination.claim
+    // An earlier one may have found that the partition is another's.
+    guard owners[partition]!.phase != .lost,
+      let index = examinations.firstIndex(where: { $0.partition == partition && $0.claim.isSame(as: claim) })
+    else { return }
+    let surplus = PartitionOwner.surplus(copies)
+    if !surplus.isEmpty {
+      let count = try ledger.delete(surplus, of: claim, in: partition)
+      metrics.surplus.increment(by: count)
+      log.info("late copies removed", ["partition": .int(Int(partition)), "copies": .int(count)])
+      examinations[index].due = time
+      return
+    }
+    let isAged = time - examination.since > Self.examinationLimit
+    let known = owners[partition]!.former.first { $0.isSame(as: claim) } ?? claim
+    guard isAged || owners[partition]!.canClose(known) else { return }
+    guard try ledger.close(claim, of: partition, under: owners[partition]!.epoch) else { return refuse(partition) }
+    owners[partition]!.closed(claim)
+    examinations.remove(at: index)
   }
 }
