@@ -77,6 +77,8 @@ let package = Package(
     module("Bridge", ["Readings", "Dialects", "JSON", "MQTT", "Kafka", "Publishing", "Operations"]),
     module("Sink", ["Readings", "JSON", "Kafka", "MongoDB", "Publishing", "Operations"]),
 
+    module("Import", ["Readings", "Dialects", "JSON", "Compression", "Kafka", "Publishing", "Operations"]),
+
     // A fleet for trying all of it
     module("Simulation", ["Readings", "Timestamps", "JSON", "Compression", "HTTPClient", "MQTT", "Operations"]),
 
@@ -84,8 +86,8 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Timestamps", "Operations", "Crypto", "Keys", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT",
-        "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Simulation",
+        "Readings", "Timestamps", "Dialects", "Operations", "Crypto", "Keys", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT",
+        "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Import", "Simulation",
       ],
       swiftSettings: strict),
 
@@ -118,6 +120,9 @@ let package = Package(
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
     tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
     tests(
+      "Import",
+      ["Import", "Dialects", "Readings", "JSON", "Compression", "Kafka", "Publishing", "Operations", "TestServers"]),
+    tests(
       "Simulation",
       [
         "Simulation", "Readings", "Timestamps", "JSON", "HTTP", "HTTPClient", "MQTT", "Compression", "Operations",
@@ -139,3 +144,4 @@ if Context.environment["SLUICE_FUZZ"] != nil {
     .executableTarget(
       name: "Fuzz", dependencies: ["DialectExercise"], path: "Tests/Fuzz", exclude: ["Corpus"], swiftSettings: strict))
 }
+

@@ -65,6 +65,7 @@ final class Intake {
   @inline(__always)
   func item(_ index: Int, _ decode: () throws(Rejection) -> Void) throws(BodyError) {
     let mark = batch.mark
+    batch.item = UInt32(truncatingIfNeeded: index)
     name.truncate(to: 0)
     do {
       try decode()

@@ -15,15 +15,17 @@ package enum SluiceFormat {
   ///
   /// - Parameters:
   ///   - body: has `JSONParser.padding` readable bytes behind it.
+  ///   - device: of readings that name none; empty refuses them.
   ///   - now: the time of arrival, in milliseconds.
   ///   - errors: gets the items that are no readings, in their order.
   /// - Throws: when nothing of the body can be taken; the batch is then as it was.
   package static func decode(
-    padded body: UnsafeRawBufferPointer, framing: Framing, now: Int64, context: DecodingContext,
+    padded body: UnsafeRawBufferPointer, framing: Framing,
+    device: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), now: Int64, context: DecodingContext,
     into batch: ReadingBatch, errors: inout [ItemError]
   ) throws(BodyError) {
     let mark = batch.mark
-    var items = Items(batch: batch, context: context, now: now)
+    var items = Items(batch: batch, context: context, device: device, now: now)
     do throws(BodyError) {
       switch framing {
       case .json: try items.decodeDocument(body)
@@ -42,11 +44,13 @@ package enum SluiceFormat {
     let batch: ReadingBatch
     let context: DecodingContext
     let decoder: ReadingDecoder
+    let device: UnsafeRawBufferPointer
     let implied: ReadingDecoder.Implied
     var count = 0
     var errors: [ItemError] = []
 
-    init(batch: ReadingBatch, context: DecodingContext, now: Int64) {
+    init(batch: ReadingBatch, context: DecodingContext, device: UnsafeRawBufferPointer, now: Int64) {
+      self.device = device
       self.batch = batch
       self.context = context
       decoder = ReadingDecoder(unknownMembers: .refuse, bounds: context.bounds)
@@ -95,6 +99,9 @@ package enum SluiceFormat {
 
     private mutating func decodeItem(_ value: JSONValue) throws(BodyError) {
       try admit()
+      batch.item = UInt32(truncatingIfNeeded: count - 1)
+      var implied = implied
+      if !device.isEmpty, value["device"] == nil { implied.device = device }
       do {
         try decoder.decode(value, implied: implied, into: batch)
       } catch {

@@ -43,6 +43,8 @@ package struct Reading: Equatable, Sendable {
   /// Where its tags are among the batch's.
   package var firstTag: UInt32 = 0
   package var tagCount: UInt32 = 0
+  /// The place of the item that it came from among those of its body.
+  package var item: UInt32 = 0
 
   package init(device: ByteRange, sensor: ByteRange, value: Value, ts: Int64) {
     self.device = device

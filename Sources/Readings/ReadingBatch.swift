@@ -3,6 +3,8 @@
 /// `@unchecked Sendable`: a batch is used by one thread at a time and handed over whole, through a queue or a lock.
 package final class ReadingBatch: @unchecked Sendable {
   package private(set) var readings: [Reading] = []
+  /// Given to each reading that is added: the place of the item that is being decoded.
+  package var item: UInt32 = 0
   private var tags: [Reading.Tag] = []
   private var text: ByteBuffer
 
@@ -25,7 +27,10 @@ package final class ReadingBatch: @unchecked Sendable {
   }
 
   /// Empties the batch and keeps its memory.
-  package func removeAll() { roll(back: Mark(readings: 0, tags: 0, text: 0)) }
+  package func removeAll() {
+    roll(back: Mark(readings: 0, tags: 0, text: 0))
+    item = 0
+  }
 
   /// Keeps a copy of a text.
   @inline(__always)
@@ -56,7 +61,10 @@ package final class ReadingBatch: @unchecked Sendable {
 
   /// Adds a reading whose texts and tags this batch keeps.
   @inline(__always)
-  package func append(_ reading: Reading) { readings.append(reading) }
+  package func append(_ reading: Reading) {
+    readings.append(reading)
+    readings[readings.count - 1].item = item
+  }
 
   /// Gives the readings from one on the time that their sender says.
   package func setTime(_ ts: Int64, from first: Int) {
