@@ -86,7 +86,8 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Timestamps", "Dialects", "Operations", "Crypto", "Keys", "HTTP", "HTTPClient", "Kafka", "MongoDB", "MQTT",
+        "Readings", "Timestamps", "Dialects", "Operations", "Crypto", "Keys", "HTTP", "HTTPClient", "Kafka", "MongoDB",
+        "MQTT",
         "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Import", "Simulation",
       ],
       swiftSettings: strict),
@@ -119,9 +120,7 @@ let package = Package(
       ]),
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
     tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
-    tests(
-      "Import",
-      ["Import", "Dialects", "Readings", "JSON", "Compression", "Kafka", "Publishing", "Operations", "TestServers"]),
+    tests("Import", ["Import", "Dialects", "Readings", "JSON", "Compression", "TestServers"]),
     tests(
       "Simulation",
       [
@@ -144,4 +143,3 @@ if Context.environment["SLUICE_FUZZ"] != nil {
     .executableTarget(
       name: "Fuzz", dependencies: ["DialectExercise"], path: "Tests/Fuzz", exclude: ["Corpus"], swiftSettings: strict))
 }
-
