@@ -8,6 +8,8 @@ struct BridgeMetrics {
   let acknowledged: Counter
   /// Messages kept by the broker from before, which are not stored.
   let retained: Counter
+  /// Messages with nothing to store, and nothing wrong with them.
+  let empty: Counter
   /// Dead letters that Kafka took, by reason.
   let dead: MetricFamily<Counter>
   /// Messages that Kafka took neither whole nor in part.
@@ -21,6 +23,8 @@ struct BridgeMetrics {
     received = metrics.counter("sluice_mqtt_received_total", "MQTT messages received, repeated ones included.")
     acknowledged = metrics.counter("sluice_mqtt_acknowledged_total", "MQTT messages acknowledged: Kafka has them.")
     retained = metrics.counter("sluice_mqtt_retained_total", "Retained MQTT messages, which are not stored.")
+    empty = metrics.counter(
+      "sluice_mqtt_empty_total", "MQTT messages that hold no reading by their nature, such as a bridge's own state.")
     dead = metrics.counters("sluice_mqtt_dead_total", "MQTT messages put on the dead-letter topic.", labels: ["reason"])
     discarded = metrics.counter("sluice_mqtt_discarded_total", "MQTT messages too large even as a dead letter.")
     outages = metrics.counters(

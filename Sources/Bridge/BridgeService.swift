@@ -1,4 +1,4 @@
-import Dialects
+package import Dialects
 package import MQTT
 package import Operations
 package import Publishing
@@ -23,9 +23,10 @@ package final class BridgeService: Sendable {
     package var mqtt: MQTTConfiguration
     /// Group of the shared subscription, for several bridges to split the load; nil to get everything.
     ///
-    /// The broker keeps a session's earlier subscriptions: with another group or other filters, use another client id.
+    /// The broker keeps a session's earlier subscriptions: with another group or other dialects, use another client id.
     package var group: String?
-    package var filters: [String]
+    /// What is read of what there is.
+    package var dialects: MQTTDialects
     package var bounds: TimeBounds
     /// What the producer was given. A keep-alive below twice this and 8 s gives a batch up sooner.
     package var deliveryTimeout: Duration
@@ -39,13 +40,13 @@ package final class BridgeService: Sendable {
     package var deduplicates: Bool
 
     package init(
-      mqtt: MQTTConfiguration, group: String?, filters: [String] = SensorTopic.filters, bounds: TimeBounds,
+      mqtt: MQTTConfiguration, group: String?, dialects: MQTTDialects = MQTTDialects(), bounds: TimeBounds,
       deliveryTimeout: Duration, batchMessages: Int = 5_000, payloadLimit: Int = 256 << 10, readingsLimit: Int = 1_000,
       deduplicates: Bool = true
     ) {
       self.mqtt = mqtt
       self.group = group
-      self.filters = filters
+      self.dialects = dialects
       self.bounds = bounds
       self.deliveryTimeout = deliveryTimeout
       self.batchMessages = batchMessages
@@ -99,7 +100,8 @@ package final class BridgeService: Sendable {
         readings: readings, deadLetters: deadLetters,
         translation: Translation(
           bounds: configuration.bounds, payloadLimit: configuration.payloadLimit,
-          readingsLimit: configuration.readingsLimit, deduplicates: configuration.deduplicates),
+          readingsLimit: configuration.readingsLimit, dialects: configuration.dialects,
+          deduplicates: configuration.deduplicates),
         metrics: metrics, log: log)
       BridgeLoop(self, forwarder, supervisor).run()
       ended()
@@ -109,7 +111,7 @@ package final class BridgeService: Sendable {
 
   /// What to subscribe to.
   var filters: [(String, qos: Int)] {
-    configuration.filters.map { filter in
+    configuration.dialects.filters.map { filter in
       // QoS 2 has no advantage here: see MQTTSubscriber.
       (configuration.group.map { "$share/\($0)/\(filter)" } ?? filter, qos: 1)
     }

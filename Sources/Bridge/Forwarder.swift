@@ -44,8 +44,8 @@ final class Forwarder {
       while next < messages.count, translation.readings.count < Self.sliceReadings {
         if messages[next].isRetained {
           metrics.retained.increment()
-        } else {
-          translation.add(messages[next], now: now)
+        } else if !translation.add(messages[next], now: now) {
+          metrics.empty.increment()
         }
         next += 1
       }

@@ -20,13 +20,19 @@ final class Translation {
   private let context: DecodingContext
   private let payloadLimit: Int
   private let deduplicates: Bool
+  private let dialects: MQTTDialects
   private var redeliveryID = RedeliveryID()
 
   /// - Parameters:
   ///   - payloadLimit: bytes; what is larger is not looked into.
   ///   - readingsLimit: of one message.
+  ///   - dialects: what is read.
   ///   - deduplicates: whether readings that can be recognised get an id for it.
-  init(bounds: TimeBounds, payloadLimit: Int, readingsLimit: Int, deduplicates: Bool) {
+  init(
+    bounds: TimeBounds, payloadLimit: Int, readingsLimit: Int, dialects: MQTTDialects = MQTTDialects(),
+    deduplicates: Bool
+  ) {
+    self.dialects = dialects
     self.deduplicates = deduplicates
     context = DecodingContext(parser: JSONParser(), bounds: bounds, readingsLimit: readingsLimit)
     self.payloadLimit = payloadLimit
@@ -40,22 +46,38 @@ final class Translation {
 
   /// Adds a message: to the readings, or else to the refused.
   /// - Parameter now: milliseconds since 1970.
-  func add(_ message: MQTTMessage, now: Int64) {
-    guard message.payload.count <= payloadLimit else {
+  /// - Returns: false when there is nothing to store in it, and nothing wrong with it.
+  func add(_ message: MQTTMessage, now: Int64) -> Bool {
+    var topic = message.topic
+    return topic.withUTF8 { topic in
+      message.payload.withUnsafeBytes { add(message, UnsafeRawBufferPointer(topic), $0, now) }
+    }
+  }
+
+  private func add(
+    _ message: MQTTMessage, _ topic: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer, _ now: Int64
+  ) -> Bool {
+    if dialects.isBeside(topic: topic) { return false }
+    guard payload.count <= payloadLimit else {
       refused.append(
         Self.refuse(
           message, reason: Self.tooLarge,
-          detail: "the payload has \(message.payload.count) bytes; at most \(payloadLimit) are read", now: now))
-      return
+          detail: "the payload has \(payload.count) bytes; at most \(payloadLimit) are read", now: now))
+      return true
     }
     let first = readings.count
     do throws(ReadingError) {
-      try decode(message, now)
+      let holdsReadings = try dialects.decode(
+        topic: topic, payload: payload, now: now, context: context, into: readings)
       // At QoS 0 nothing is delivered again. Otherwise the first delivery needs the id as much as a second, whatever its
       // DUP says.
-      if deduplicates, message.qos > 0 { redeliveryID.identify(readings, from: first, of: message) }
+      if deduplicates, message.qos > 0 {
+        redeliveryID.identify(readings, from: first, topic: topic, payload: payload)
+      }
+      return holdsReadings
     } catch {
       refused.append(Self.refuse(message, reason: error.code.rawValue, detail: error.description, now: now))
+      return true
     }
   }
 
@@ -72,22 +94,5 @@ final class Translation {
         original: [("source", Array("mqtt".utf8)), ("received", Array("\(now)".utf8))], reason: reason, detail: detail,
         source: "bridge", mqttTopic: message.topic, now: now),
       reason: reason, topic: message.topic)
-  }
-
-  private func decode(_ message: MQTTMessage, _ now: Int64) throws(ReadingError) {
-    var topic = message.topic
-    // The functions that lend bytes do not know typed errors.
-    let error = topic.withUTF8 { topic in
-      message.payload.withUnsafeBytes { payload -> ReadingError? in
-        do throws(ReadingError) {
-          try SensorTopic.decode(
-            topic: UnsafeRawBufferPointer(topic), payload: payload, now: now, context: context, into: readings)
-          return nil
-        } catch {
-          return error
-        }
-      }
-    }
-    if let error { throw error }
   }
 }

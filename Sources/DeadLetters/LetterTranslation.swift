@@ -9,11 +9,14 @@ final class LetterTranslation {
   static let readingsLimit = 1_000
 
   private let bounds: TimeBounds
+  private let dialects: MQTTDialects
   private let context: DecodingContext
   private let batch = ReadingBatch()
   private var buffer = ByteBuffer(capacity: 4_096)
+  private var redeliveryID = RedeliveryID()
 
-  init(bounds: TimeBounds) {
+  init(bounds: TimeBounds, dialects: MQTTDialects) {
+    self.dialects = dialects
     self.bounds = bounds
     // The decoder compares with the time of arrival; times are checked here, with this one.
     context = DecodingContext(
@@ -33,8 +36,10 @@ final class LetterTranslation {
     let error = topic.withUTF8 { topic in
       payload.withUnsafeBytes { payload -> ReadingError? in
         do throws(ReadingError) {
-          try SensorTopic.decode(
-            topic: UnsafeRawBufferPointer(topic), payload: payload, now: arrival, context: context, into: batch)
+          let topic = UnsafeRawBufferPointer(topic)
+          _ = try dialects.decode(topic: topic, payload: payload, now: arrival, context: context, into: batch)
+          // The message may have come twice, and be two letters.
+          redeliveryID.identify(batch, from: 0, topic: topic, payload: payload)
           return nil
         } catch {
           return error

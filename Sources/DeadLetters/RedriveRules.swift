@@ -1,3 +1,4 @@
+import Dialects
 import Publishing
 import Readings
 
@@ -12,10 +13,11 @@ final class RedriveRules {
   ///   - topic: the topic of the readings; nothing is put anywhere else.
   ///   - maximumRedrives: a letter that was put back so often is refused.
   ///   - bounds: when readings may have been measured, for MQTT messages: whether others are accepted is the sink's to say.
-  init(topic: String, maximumRedrives: Int, bounds: TimeBounds) {
+  ///   - dialects: what MQTT messages may be written in.
+  init(topic: String, maximumRedrives: Int, bounds: TimeBounds, dialects: MQTTDialects = MQTTDialects()) {
     self.topic = topic
     self.maximumRedrives = maximumRedrives
-    translation = LetterTranslation(bounds: bounds)
+    translation = LetterTranslation(bounds: bounds, dialects: dialects)
   }
 
   /// What is to become of a letter.

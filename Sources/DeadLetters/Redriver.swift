@@ -1,3 +1,4 @@
+package import Dialects
 package import Kafka
 package import Operations
 import Publishing
@@ -22,6 +23,8 @@ package final class Redriver: Sendable {
     package var pace = RedrivePace(rate: 1_000)
     package var maximumRedrives = 3
     package var bounds: TimeBounds
+    /// What MQTT messages may be written in.
+    package var dialects = MQTTDialects()
     package var isDryRun = false
 
     package init(kafka: KafkaConfiguration, deadLetterTopic: String, topic: String, bounds: TimeBounds) {
@@ -90,7 +93,8 @@ package final class Redriver: Sendable {
     let start = Clock.monotonic()
     begun.withLock { $0 = start }
     let rules = RedriveRules(
-      topic: configuration.topic, maximumRedrives: configuration.maximumRedrives, bounds: configuration.bounds)
+      topic: configuration.topic, maximumRedrives: configuration.maximumRedrives, bounds: configuration.bounds,
+      dialects: configuration.dialects)
     rules.putBack = topic.putBack
     var batch = RedriveBatch()
     var taken = 0

@@ -69,6 +69,8 @@ package struct BoxesFile: Sendable {
   /// The box with that id.
   package func box(_ id: UnsafeRawBufferPointer) -> Box? { boxes.first { id.elementsEqual($0.id) } }
 
+  package func box(_ id: [UInt8]) -> Box? { boxes.first { $0.id == id } }
+
   private static func box(_ value: JSONValue) throws(Failure) -> Box {
     guard let id = value["_id"]?.string, OpenSenseMap.isID(id) else {
       throw Failure(description: "a box has no _id of 24 letters and digits")

@@ -9,7 +9,12 @@ package enum SluiceFormat {
     case json
     /// `application/x-ndjson`: an object per line (LF or CRLF); blank lines do not count.
     case lines
+    /// A message of a stream: what is in either of the two above, or an object with `reading` or `readings`, and `seq`.
+    case message
   }
+
+  /// The largest number that every JSON parser keeps exactly (RFC 8259, 6).
+  private static let sequenceLimit: Int64 = (1 << 53) - 1
 
   /// Decodes a body into a batch.
   ///
@@ -24,12 +29,29 @@ package enum SluiceFormat {
     device: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), now: Int64, context: DecodingContext,
     into batch: ReadingBatch, errors: inout [ItemError]
   ) throws(BodyError) {
+    var sequence: Int64?
+    try decode(
+      padded: body, framing: framing, device: device, now: now, context: context, into: batch, errors: &errors,
+      sequence: &sequence)
+  }
+
+  /// The same, with the sender's number of a message.
+  ///
+  /// - Parameter sequence: gets the message's `seq`, if it has one that can be read, also when this throws.
+  package static func decode(
+    padded body: UnsafeRawBufferPointer, framing: Framing,
+    device: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), now: Int64, context: DecodingContext,
+    into batch: ReadingBatch, errors: inout [ItemError], sequence: inout Int64?
+  ) throws(BodyError) {
     let mark = batch.mark
     var items = Items(batch: batch, context: context, device: device, now: now)
+    defer { sequence = items.sequence }
     do throws(BodyError) {
       switch framing {
       case .json: try items.decodeDocument(body)
       case .lines: try items.decodeLines(body)
+      case .message where hasLines(body): try items.decodeLines(body)
+      case .message: try items.decodeDocument(body, mayBeEnvelope: true)
       }
       if items.count == 0 { throw BodyError.empty }
     } catch {
@@ -37,6 +59,18 @@ package enum SluiceFormat {
       throw error
     }
     errors += items.errors
+  }
+
+  /// Whether an object ends at the end of a line and the next begins another one, which no single JSON value allows.
+  private static func hasLines(_ body: UnsafeRawBufferPointer) -> Bool {
+    func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0d || byte == 0x0a }
+    var rest = body[...]
+    while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+      let next = body[end...].first { !isBlank($0) }
+      if next == UInt8(ascii: "{"), body[..<end].last(where: { !isBlank($0) }) == UInt8(ascii: "}") { return true }
+      rest = body[(end + 1)...]
+    }
+    return false
   }
 
   /// The items of one body, as they are decoded.
@@ -48,6 +82,8 @@ package enum SluiceFormat {
     let implied: ReadingDecoder.Implied
     var count = 0
     var errors: [ItemError] = []
+    /// The `seq` of an envelope.
+    var sequence: Int64?
 
     init(batch: ReadingBatch, context: DecodingContext, device: UnsafeRawBufferPointer, now: Int64) {
       self.device = device
@@ -57,10 +93,13 @@ package enum SluiceFormat {
       implied = ReadingDecoder.Implied(now: now)
     }
 
-    mutating func decodeDocument(_ body: UnsafeRawBufferPointer) throws(BodyError) {
+    mutating func decodeDocument(
+      _ body: UnsafeRawBufferPointer, mayBeEnvelope: Bool = false
+    ) throws(BodyError) {
       do {
         try context.parser.parse(padded: body) { (root) throws(BodyError) in
           switch root.kind {
+          case .object where mayBeEnvelope && Self.isEnvelope(root): try decodeEnvelope(root)
           case .object: try decodeItem(root)
           case .array: for element in root.elements { try decodeItem(element) }
           default: throw .malformed("the body must be a JSON object or an array of objects")
@@ -71,6 +110,35 @@ package enum SluiceFormat {
         case .malformed(let error): throw .malformed("the body is not JSON: \(error)")
         case .refused(let error): throw error
         }
+      }
+    }
+
+    /// A reading has none of these members.
+    private static func isEnvelope(_ root: JSONValue) -> Bool {
+      root["seq"] != nil || root["reading"] != nil || root["readings"] != nil
+    }
+
+    private mutating func decodeEnvelope(_ root: JSONValue) throws(BodyError) {
+      if let value = root["seq"] {
+        guard let number = value.integer, (0...SluiceFormat.sequenceLimit).contains(number) else {
+          throw .malformed("seq must be a whole number from 0 to \(SluiceFormat.sequenceLimit)")
+        }
+        sequence = number
+      }
+      let allowed = "a message has the members seq and either reading, an object, or readings, an array; each once"
+      let reading = root["reading"]
+      let readings = root["readings"]
+      let expected = (root["seq"] == nil ? 0 : 1) + 1
+      guard (reading == nil) != (readings == nil), root.members.reduce(0, { count, _ in count + 1 }) == expected else {
+        throw .malformed(allowed)
+      }
+      if let reading {
+        guard reading.kind == .object else { throw .malformed(allowed) }
+        try decodeItem(reading)
+      }
+      if let readings {
+        guard readings.kind == .array else { throw .malformed(allowed) }
+        for element in readings.elements { try decodeItem(element) }
       }
     }
 

@@ -8,13 +8,17 @@ import Timestamps
 /// booleans, empty texts are left out, and so are `update` and `device`, which are about firmware. `last_seen` is the time,
 /// where it has a zone.
 package enum Zigbee2MQTT {
+  package static let defaultBase = "zigbee2mqtt"
+
   /// What to subscribe to: names may have several levels.
-  package static let filter = "zigbee2mqtt/#"
+  ///
+  /// - Parameter base: the setting `mqtt.base_topic`.
+  package static func filter(base: String) -> String { "\(base)/#" }
 
   /// Whether a topic is that of a device's state: none of the bridge's own, no availability, no command.
   ///
   /// - Parameter base: the setting `mqtt.base_topic`.
-  package static func isState(topic: UnsafeRawBufferPointer, base: StaticString = "zigbee2mqtt") -> Bool {
+  package static func isState(topic: UnsafeRawBufferPointer, base: String = defaultBase) -> Bool {
     device(topic, base) != nil
   }
 
@@ -25,7 +29,7 @@ package enum Zigbee2MQTT {
   ///   - errors: gets the values that are no readings, in their order.
   /// - Throws: `empty` where there is nothing to store, as in what is no state, or what is wrong; the batch is then as it was.
   package static func decode(
-    topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, base: StaticString = "zigbee2mqtt", now: Int64,
+    topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, base: String = defaultBase, now: Int64,
     context: DecodingContext, into batch: ReadingBatch, errors: inout [ItemError]
   ) throws(BodyError) {
     guard let device = device(topic, base), !payload.isEmpty else { throw .empty }
@@ -48,9 +52,9 @@ package enum Zigbee2MQTT {
     }
   }
 
-  private static func device(_ topic: UnsafeRawBufferPointer, _ base: StaticString) -> UnsafeRawBufferPointer? {
-    let length = base.utf8CodeUnitCount
-    guard topic.count > length + 1, topic.part(0..<length).equals(base), topic[length] == UInt8(ascii: "/") else {
+  private static func device(_ topic: UnsafeRawBufferPointer, _ base: String) -> UnsafeRawBufferPointer? {
+    let length = base.utf8.count
+    guard topic.count > length + 1, topic.starts(with: base.utf8), topic[length] == UInt8(ascii: "/") else {
       return nil
     }
     let name = topic.part((length + 1)..<topic.count)

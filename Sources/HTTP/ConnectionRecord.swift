@@ -12,6 +12,8 @@ final class ConnectionRecord: Sendable {
   let exchange = Mutex<Exchange?>(nil)
   /// Whether bytes may come after the last answer, so that closing at once would destroy it on its way (RFC 9112, 9.6).
   let lingers = Atomic(false)
+  /// Whether another protocol has it.
+  let isUpgraded = Atomic(false)
   /// When it expired; 0 before. Only the tending thread uses it.
   nonisolated(unsafe) var expiredAt: Int64 = 0
   /// What the handler wants to find again at the connection's next request. Only the serving thread uses it.

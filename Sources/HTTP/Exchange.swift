@@ -14,6 +14,8 @@ import Synchronization
   /// What only the thread that serves the connection touches.
   struct Progress {
     var receiver: (any BodyReceiver)?
+    /// Instead of a receiver: what the connection goes on with.
+    var upgrade: Upgrade?
     var receivedBytes: Int64 = 0
     var droppedBytes = 0
     /// In coarse milliseconds.
@@ -40,7 +42,7 @@ import Synchronization
   // Only the serving thread reads or writes it: the library calls back on the connection's own thread.
   nonisolated(unsafe) var progress = Progress()
 
-  private let core: ServerCore?
+  let core: ServerCore?
   private let answered: (@Sendable (Response) -> Void)?
   // Used on the serving thread, or by the one who takes `isSuspended` back: until then the library keeps it.
   private nonisolated(unsafe) let connection: OpaquePointer?

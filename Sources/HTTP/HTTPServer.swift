@@ -60,7 +60,8 @@ package final class HTTPServer: Sendable {
   }
 
   /// Stops: no new connections, then at most `timeout` for the requests in progress, then 503 for those that are still
-  /// suspended and an end to the others. Nothing is called any more when this returns. Again: does nothing.
+  /// suspended and an end to the others, upgraded connections among them, whose owners must then close them. Nothing is
+  /// called any more when this returns. Again: does nothing.
   ///
   /// Must not be called on the server's own threads.
   package func stop(timeout: Duration) {
@@ -75,6 +76,11 @@ package final class HTTPServer: Sendable {
     // request is answered here, and none can be suspended any more.
     while core.isAnythingSuspended {
       core.answerSuspended()
+      _ = core.changed.wait(timeout: .now() + .milliseconds(10))
+    }
+    // Nor to this one: the library would close sockets that their owners still use.
+    while core.isAnythingUpgraded {
+      core.endUpgraded()
       _ = core.changed.wait(timeout: .now() + .milliseconds(10))
     }
     // What was just answered is on its way out; a body that is still coming in is not worth the wait.

@@ -20,6 +20,8 @@ package enum Disposition {
   case respond(Response)
   /// Also for a request without a body: `finish` then follows at once.
   case receive(any BodyReceiver)
+  /// The connection goes on with another protocol; only for a request without a body.
+  case upgrade(Upgrade)
 }
 
 /// Takes the body of one request; called on one thread.

@@ -62,6 +62,28 @@ package struct RequestHead: ~Copyable {
     name.withUTF8Buffer { unsafe find($0, sluice_http_header, in: headers, use) }
   }
 
+  /// Whether a header field of this name lists that word (RFC 9110, 5.6.1), without regard to case. Several fields of one
+  /// name are one list.
+  ///
+  /// - Parameters: both in lower case.
+  package func lists(_ word: StaticString, in name: StaticString) -> Bool {
+    switch source {
+    case .connection(let connection):
+      return unsafe name.utf8Start.withMemoryRebound(to: CChar.self, capacity: name.utf8CodeUnitCount) { nameStart in
+        unsafe word.utf8Start.withMemoryRebound(to: CChar.self, capacity: word.utf8CodeUnitCount) {
+          unsafe sluice_http_has_word(connection, nameStart, name.utf8CodeUnitCount, $0, word.utf8CodeUnitCount)
+        }
+      }
+    case .fields:
+      return headers.contains { key, value in
+        key.lowercased() == "\(name)"
+          && value.lowercased().split(separator: ",").contains { item in
+            item.drop { $0 == " " || $0 == "\t" }.prefix { $0 != " " && $0 != "\t" } == "\(word)"
+          }
+      }
+    }
+  }
+
   /// How many header fields of this name, whatever its case, there are.
   package func headerCount(_ name: StaticString) -> Int {
     name.withUTF8Buffer { bytes in

@@ -14,17 +14,28 @@ package struct Response: Sendable {
   package let status: Int
   package let headers: [(String, String)]
   package let body: Body
+  /// What `error` was given, for whoever has to say the same in another form.
+  package let problem: Problem?
   /// What the library needs to send it, if that was made beforehand.
   let made: PreparedResponse?
 
-  package init(status: Int, headers: [(String, String)] = [], body: Body = .none) {
-    self.init(status: status, headers: headers, body: body, made: nil)
+  /// Why a request is refused.
+  package struct Problem: Sendable {
+    /// A short name for machines.
+    package let code: String
+    /// A sentence for people.
+    package let message: String
   }
 
-  private init(status: Int, headers: [(String, String)], body: Body, made: PreparedResponse?) {
+  package init(status: Int, headers: [(String, String)] = [], body: Body = .none) {
+    self.init(status: status, headers: headers, body: body, problem: nil, made: nil)
+  }
+
+  private init(status: Int, headers: [(String, String)], body: Body, problem: Problem?, made: PreparedResponse?) {
     self.status = (200...599).contains(status) ? status : 500
     self.headers = headers
     self.body = body
+    self.problem = problem
     self.made = made
   }
 
@@ -41,17 +52,19 @@ package struct Response: Sendable {
     _ status: Int, code: String, message: String, headers: [(String, String)] = []
   ) -> Response {
     let text = "{\"error\":{\"code\":\"\(escaped(code))\",\"message\":\"\(escaped(message))\"}}"
-    return .json(status, Array(text.utf8), headers: headers)
+    return Response(
+      status: status, headers: [("Content-Type", "application/json")] + headers, body: .bytes(Array(text.utf8)),
+      problem: Problem(code: code, message: message), made: nil)
   }
 
   /// The same answer, made once so that sending it again and again costs no allocation.
   package func prepared() -> Response {
-    Response(status: status, headers: headers, body: body, made: made ?? PreparedResponse(self))
+    Response(status: status, headers: headers, body: body, problem: problem, made: made ?? PreparedResponse(self))
   }
 
   /// The same answer with one more header field; not prepared.
   package func adding(_ name: String, _ value: String) -> Response {
-    Response(status: status, headers: headers + [(name, value)], body: body)
+    Response(status: status, headers: headers + [(name, value)], body: body, problem: problem, made: nil)
   }
 
   private static func escaped(_ text: String) -> String {

@@ -43,6 +43,12 @@ extension ServerCore {
     case .receive(let receiver):
       unsafe exchange.progress.receiver = receiver
       return true
+    case .upgrade(let upgrade):
+      if let refusal = unsafe upgradeRefusal(hasBody: hasBody, version: version) {
+        return unsafe refuse(exchange, with: refusal, on: connection)
+      }
+      unsafe exchange.progress.upgrade = upgrade
+      return true
     case .respond(let response):
       // An answer that is queued now ends the connection, so a small body is rather awaited.
       if framing.expects || framing.content_length > UInt64(limits.dropBytes) {
@@ -82,6 +88,9 @@ extension ServerCore {
       unsafe exchange.progress.isFinished = true
       if isForcing {
         exchange.respond(stoppingResponse)
+      } else if let upgrade = unsafe exchange.progress.upgrade {
+        unsafe exchange.progress.queuedStatus = 101
+        return unsafe upgrade.queue(on: connection)
       } else if let answer = unsafe exchange.progress.receiver?.finish(exchange) {
         exchange.respond(answer)
       }
@@ -95,6 +104,13 @@ extension ServerCore {
 
   /// A request is over, whatever its outcome; the socket is still open.
   func completed(_ exchange: Exchange, how: Int32) {
+    if exchange.record?.isUpgraded.load(ordering: .relaxed) == true {
+      // The request was over when another protocol got the connection.
+      exchange.record?.loop.isReleased()
+      upgraded.subtract(1, ordering: .sequentiallyConsistent)
+      signalIfStopping()
+      return
+    }
     unpark(exchange)
     let answer = exchange.answer
     var status: Int?
@@ -120,6 +136,11 @@ extension ServerCore {
       record.exchange.withLock { $0 = nil }
       _ = record.deadline.set(.head, at: MonotonicClock.coarseMilliseconds + limits.idle)
     }
+    report(exchange, status: status)
+  }
+
+  /// Tells the handler of the end of a request.
+  func report(_ exchange: Exchange, status: Int?) {
     handler.completed(
       RequestSummary(
         method: exchange.method, path: exchange.path, status: status,
@@ -203,6 +224,16 @@ extension ServerCore {
       return malformed("the method is no token")
     }
     if unsafe sluice_http_has_blank(url) { return malformed("the path has a blank in it") }
+    return nil
+  }
+
+  /// What keeps a connection from going on with another protocol (RFC 9110, 7.8).
+  private func upgradeRefusal(hasBody: Bool, version: UnsafePointer<CChar>) -> Response? {
+    if stage != .running { return stoppingResponse }
+    if hasBody { return .error(400, code: "malformed", message: "an upgrade request has no body") }
+    if unsafe strcmp(version, "HTTP/1.0") == 0 {
+      return .error(400, code: "malformed", message: "an upgrade needs HTTP/1.1")
+    }
     return nil
   }
 

@@ -22,7 +22,7 @@ struct Errands: Sendable {
 /// One thread accepts connections, ends those that are too slow, and lets answers arrive before sockets are closed.
 extension ServerCore {
   /// Milliseconds that a client gets to read an answer that it did not wait for.
-  private static let lingerTime: Int64 = 2_000
+  static let lingerTime: Int64 = 2_000
   /// Milliseconds that a client whose time is over gets to close the connection itself.
   private static let expiryTime: Int64 = 500
   /// Sweeps after which it is looked again whether a client has closed: each look is a system call.
@@ -142,6 +142,15 @@ extension ServerCore {
       loops[Int(socket.descriptor) % loops.count].take(socket)
     }
     return true
+  }
+
+  /// Lets those who have upgraded connections see their end.
+  func endUpgraded() {
+    connections.withLock { table in
+      for record in table.records where record.isUpgraded.load(ordering: .sequentiallyConsistent) {
+        shutdown(record.descriptor, Int32(SHUT_RDWR))
+      }
+    }
   }
 
   /// Ends connections whose time is over, and wakes those whose end the library has overlooked.

@@ -33,6 +33,8 @@ final class ServerCore: Sendable {
   let inProgress = Atomic(0)
   /// Connections that the library holds suspended.
   let suspended = Atomic(0)
+  /// Connections that another protocol has, until the library has closed them.
+  let upgraded = Atomic(0)
   /// Calls that are resuming a connection at this moment.
   let resuming = Atomic(0)
   private let stageNumber = Atomic(Stage.running.rawValue)
@@ -82,6 +84,8 @@ final class ServerCore: Sendable {
   var isAnythingSuspended: Bool {
     suspended.load(ordering: .sequentiallyConsistent) > 0 || resuming.load(ordering: .sequentiallyConsistent) > 0
   }
+
+  var isAnythingUpgraded: Bool { upgraded.load(ordering: .sequentiallyConsistent) > 0 }
 
   /// Answers every suspended request that the server is stopping.
   func answerSuspended() {

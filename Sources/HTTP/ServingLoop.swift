@@ -25,8 +25,14 @@ struct AcceptedSocket: Sendable {
     case asleep
   }
 
+  /// `@unchecked Sendable`: the serving thread alone uses it, once.
+  @safe private struct ReleasedHandle: @unchecked Sendable {
+    let pointer: OpaquePointer
+  }
+
   private struct Inbox: Sendable {
     var accepted: [AcceptedSocket] = []
+    var released: [ReleasedHandle] = []
     var isOver = false
   }
 
@@ -39,8 +45,13 @@ struct AcceptedSocket: Sendable {
   private let wakeup: Wakeup
   private let inbox = Mutex(Inbox())
   private let thread = Mutex<JoinableThread?>(nil)
+  // Only the thread touches it: released connections that the library has not closed yet.
+  private nonisolated(unsafe) var closing = 0
   // Only the thread touches it: what it hands to the library at this moment.
   private nonisolated(unsafe) var adopted: AcceptedSocket?
+
+  /// Milliseconds.
+  private static let closingPatience: Int32 = 5
 
   /// Starts to serve what `take` brings.
   init(_ configuration: HTTPServer.Configuration, core: ServerCore) throws(HTTPServerError) {
@@ -75,6 +86,16 @@ struct AcceptedSocket: Sendable {
     core.signalIfStopping()
   }
 
+  /// Lets the library close an upgraded connection; the serving thread does it, for under TLS the library overlooks an end
+  /// that comes while it passes bytes on.
+  func release(_ handle: OpaquePointer) {
+    inbox.withLock { $0.released.append(unsafe ReleasedHandle(pointer: handle)) }
+    wake()
+  }
+
+  /// The library has closed an upgraded connection.
+  func isReleased() { unsafe closing -= 1 }
+
   /// Lets the thread end, and with it every connection. Nothing may be taken any more, and none be suspended.
   func end() {
     inbox.withLock { $0.isOver = true }
@@ -101,7 +122,9 @@ struct AcceptedSocket: Sendable {
     let events = unsafe sluice_http_events(daemon)
     var isOver = false
     while !isOver {
-      let patience = unsafe sluice_http_patience(daemon)
+      var patience = unsafe sluice_http_patience(daemon)
+      // The library does not say that it wants to be run once more to close what it has finished passing on.
+      if unsafe closing > 0, patience < 0 || patience > Self.closingPatience { patience = Self.closingPatience }
       if patience != 0, fallAsleep(), sluice_http_wait(events, wakeup.descriptor, patience) { wakeup.clear() }
       // Before looking for work: whoever brings some later finds the state changed, and changes it again.
       state.store(.awake, ordering: .sequentiallyConsistent)
@@ -119,8 +142,15 @@ struct AcceptedSocket: Sendable {
   /// Gives what was accepted to the library; whether the end has come.
   private func adopt() -> Bool {
     let new = inbox.withLock { inbox in
-      defer { inbox.accepted = [] }
+      defer {
+        inbox.accepted = []
+        inbox.released = []
+      }
       return inbox
+    }
+    for handle in new.released {
+      unsafe closing += 1
+      unsafe sluice_http_release(handle.pointer)
     }
     for var socket in new.accepted {
       unsafe adopted = socket

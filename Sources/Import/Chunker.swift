@@ -1,4 +1,5 @@
 package import Dialects
+import Glibc
 
 /// Decides where a file is cut: at the ends of records, into pieces that are decoded and acknowledged one by one.
 ///
@@ -79,6 +80,12 @@ package struct Chunker: Sendable {
   }
 
   private static func lineEnds(_ bytes: Slice<UnsafeRawBufferPointer>) -> Int {
-    bytes.reduce(0) { $0 + ($1 == UInt8(ascii: "\n") ? 1 : 0) }
+    var rest = UnsafeRawBufferPointer(rebasing: bytes)
+    var count = 0
+    while let start = rest.baseAddress, let end = memchr(start, 0x0a, rest.count) {
+      count += 1
+      rest = UnsafeRawBufferPointer(rebasing: rest[(UnsafeRawPointer(end) - start + 1)...])
+    }
+    return count
   }
 }

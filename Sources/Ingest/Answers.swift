@@ -74,25 +74,14 @@ enum Answers {
     }
   }
 
-  /// One reading that Kafka did not acknowledge.
-  struct Undelivered {
-    /// Its place among the readings that were produced.
-    let index: Int
-    /// Whether it may be stored all the same.
-    let mayBeStored: Bool
-    let error: KafkaError
-  }
-
   /// The answer once it is known what became of each item.
-  ///
-  /// - Parameters:
-  ///   - produced: readings that were handed to Kafka.
-  ///   - errors: items that are no readings, in their order.
-  ///   - undelivered: in any order.
-  static func outcome(produced: Int, errors: [ItemError], undelivered: [Undelivered]) -> Response {
-    let accepted = produced - undelivered.count
+  static func outcome(_ outcome: Outcome) -> Response {
+    let accepted = outcome.accepted
+    let errors = outcome.errors
+    let undelivered = outcome.undelivered
+    if accepted == 1, outcome.isComplete { return acceptedOne }
     if accepted == 0, let first = undelivered.first {
-      if undelivered.allSatisfy({ $0.error.code == .messageTooLarge }) {
+      if !outcome.isWorthRepeating {
         return .error(413, code: "too_large", message: "Kafka does not take a reading as large as this")
       }
       return .error(
@@ -102,10 +91,10 @@ enum Answers {
           : "nothing was accepted: \(first.error); repeat the request",
         headers: [("Retry-After", "2")])
     }
-    if errors.isEmpty && undelivered.isEmpty {
+    if outcome.isComplete {
       return .json(202, Array("{\"accepted\":\(accepted)}".utf8))
     }
-    let items = rejections(errors, undelivered.sorted { $0.index < $1.index })
+    let items = rejections(errors, undelivered)
     var body = ByteBuffer(capacity: 64 + items.count * 96)
     body.append(#"{"accepted":"#)
     ReadingEncoder.append(Int64(accepted), to: &body)
@@ -116,9 +105,9 @@ enum Answers {
       body.append(position == 0 ? #"{"index":"# : #",{"index":"#)
       ReadingEncoder.append(Int64(item.index), to: &body)
       body.append(#","field":"#)
-      append(item.field, to: &body)
+      JSONText.append(item.field, to: &body)
       body.append(#","reason":"#)
-      append(item.reason, to: &body)
+      JSONText.append(item.reason, to: &body)
       body.append("}")
     }
     body.append("]")
@@ -140,35 +129,27 @@ enum Answers {
     let reason: String
   }
 
-  /// All items that are not stored for sure, in their order.
-  ///
-  /// - Parameter undelivered: in their order; their index counts only the items that are readings.
-  private static func rejections(_ errors: [ItemError], _ undelivered: [Undelivered]) -> [Rejection] {
+  /// All items that are not stored for sure, in their order; both lists are in theirs. One item may hold several readings.
+  private static func rejections(_ errors: [ItemError], _ undelivered: [Outcome.Undelivered]) -> [Rejection] {
     var items: [Rejection] = []
     items.reserveCapacity(errors.count + undelivered.count)
-    var skipped = 0
+    var refused = errors[...]
     func skip(before index: Int) {
-      while skipped < errors.count, errors[skipped].index <= index + skipped {
-        let error = errors[skipped].error
-        items.append(Rejection(index: errors[skipped].index, field: error.field, reason: error.reason))
-        skipped += 1
+      while let error = refused.first, error.index < index {
+        items.append(Rejection(index: error.index, field: error.error.field, reason: error.error.reason))
+        refused.removeFirst()
       }
     }
     for failure in undelivered {
-      skip(before: failure.index)
+      skip(before: failure.item)
       items.append(
         Rejection(
-          index: failure.index + skipped, field: "",
+          index: failure.item, field: "",
           reason: failure.mayBeStored
             ? "Kafka did not acknowledge in time; it may still be delivered: repeat with the same id or Idempotency-Key"
             : "not stored: \(failure.error)"))
     }
-    skip(before: .max - errors.count)
+    skip(before: .max)
     return items
-  }
-
-  private static func append(_ text: String, to body: inout ByteBuffer) {
-    var text = text
-    text.withUTF8 { ReadingEncoder.append(string: UnsafeRawBufferPointer($0), to: &body) }
   }
 }

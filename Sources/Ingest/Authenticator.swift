@@ -96,6 +96,9 @@ package final class Authenticator: Sendable {
   /// Counts readings that were refused because of their device.
   func countForbidden(devices count: Int) { refusals[.device]?.increment(by: count) }
 
+  /// Whether nobody is let in without a key.
+  var asksForKeys: Bool { ring != nil }
+
   // MARK: Rates
 
   private typealias Limit = (name: String, account: Account, policy: RatePolicy)

@@ -41,26 +41,21 @@ package struct Grant: Sendable {
 }
 
 extension Grant {
-  /// Takes the readings of other devices out of a batch, and adds them to the errors, which stay in order.
-  ///
-  /// - Parameter errors: of the items that are no readings; every other item is one of the batch's readings.
+  /// Takes the readings of other devices out of a batch, and adds their items to the errors, which stay in order.
   func filter(_ batch: ReadingBatch, errors: inout [ItemError]) {
     if mayWriteEverything { return }
     var merged: [ItemError] = []
     var removed: [Int] = []
     var refused = errors[...]
-    var place = 0
-    for (index, reading) in batch.readings.enumerated() {
-      while let next = refused.first, next.index == place {
-        merged.append(next)
-        refused = refused.dropFirst()
-        place += 1
+    for (index, reading) in batch.readings.enumerated() where !mayWrite(device: batch[reading.device]) {
+      let item = Int(reading.item)
+      while let first = refused.first, first.index < item {
+        merged.append(first)
+        refused.removeFirst()
       }
-      if !mayWrite(device: batch[reading.device]) {
-        merged.append(ItemError(index: place, error: Self.forbiddenDevice))
-        removed.append(index)
-      }
-      place += 1
+      // Once for an item that is several readings.
+      if merged.last?.index != item { merged.append(ItemError(index: item, error: Self.forbiddenDevice)) }
+      removed.append(index)
     }
     guard !removed.isEmpty else { return }
     authenticator.countForbidden(devices: removed.count)

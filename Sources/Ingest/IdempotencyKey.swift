@@ -60,31 +60,30 @@ struct IdempotencyKey: Equatable {
     fingerprint = Fingerprint(of: characters)
   }
 
-  /// Gives each reading without an id one: `key-`, the key's fingerprint, `/`, and its place in the body, which counts
-  /// the items that were refused too, so that it is the same place in every repeat.
+  /// Gives each reading without an id one: `key-`, the key's fingerprint, `/`, and the place of its item in the body, which
+  /// counts the items that were refused too, so that it is the same place in every repeat. Where an item is several
+  /// readings, those behind the first have their number behind it: `/3`, `/3.1`, `/3.2`.
   ///
-  /// - Parameters:
-  ///   - refused: in their order; every other item is one reading.
-  ///   - buffer: memory to write in; its content is overwritten.
-  func identify(_ batch: ReadingBatch, refused: [ItemError], buffer: inout ByteBuffer) {
+  /// - Parameter buffer: memory to write in; its content is overwritten.
+  func identify(_ batch: ReadingBatch, buffer: inout ByteBuffer) {
     buffer.truncate(to: 0)
     buffer.append("key-" as StaticString)
     fingerprint.append(to: &buffer)
     buffer.append(UInt8(ascii: "/"))
     let prefix = buffer.count
-    var refused = refused[...]
-    var place = 0
+    var item: UInt32?
+    var number: Int64 = 0
     for (index, reading) in batch.readings.enumerated() {
-      while refused.first?.index == place {
-        refused = refused.dropFirst()
-        place += 1
+      number = reading.item == item ? number + 1 : 0
+      item = reading.item
+      guard reading.id.isEmpty else { continue }
+      buffer.truncate(to: prefix)
+      ReadingEncoder.append(Int64(reading.item), to: &buffer)
+      if number > 0 {
+        buffer.append(UInt8(ascii: "."))
+        ReadingEncoder.append(number, to: &buffer)
       }
-      if reading.id.isEmpty {
-        buffer.truncate(to: prefix)
-        ReadingEncoder.append(Int64(place), to: &buffer)
-        batch.identify(index, as: buffer.bytes)
-      }
-      place += 1
+      batch.identify(index, as: buffer.bytes)
     }
   }
 }

@@ -2,6 +2,7 @@ package import HTTP
 package import Operations
 import Readings
 import Synchronization
+package import WebSocket
 
 /// The HTTP API: its routes, and the count of what they answered.
 package final class IngestService: RequestHandler {
@@ -10,26 +11,33 @@ package final class IngestService: RequestHandler {
 
   /// - Parameters:
   ///   - authenticator: who may send; nil: everybody.
+  ///   - streams: serves `/v1/stream`, which is not there without it. The owner runs and stops it, before the HTTP server.
   ///   - now: milliseconds since 1970.
   package init(
     publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, authenticator: Authenticator? = nil,
+    streams: WebSocketServer? = nil, log: Log = Log(component: "stream"),
+    dialects: DialectSettings = DialectSettings(),
     now: @escaping @Sendable () -> Int64 = Clock.nowMilliseconds
   ) {
     let readings = ReadingsRoute(
       publisher: publisher, limits: limits, metrics: metrics,
       authenticator: authenticator ?? Authenticator(ring: nil, metrics: metrics), now: now)
     var router = Router()
-    router.on(.post, Self.readingsPath) { head, _ in readings.begin(head) }
+    IngestRoutes(readings, dialects).add(to: &router)
+    if let streams {
+      let stream = StreamRoute(readings, server: streams, metrics: metrics, log: log)
+      router.on(.get, "/v1/stream") { head, _ in stream.begin(head) }
+    }
     self.router = router
     counters = RequestCounters(metrics)
   }
 
-  fileprivate static let readingsPath = "/v1/readings"
-
   package func begin(_ head: borrowing RequestHead) -> Disposition { router.dispatch(head) }
 
   package func completed(_ summary: RequestSummary) {
-    counters.count(isReadings: summary.path == Self.readingsPath, status: summary.status, duration: summary.duration)
+    let isReadings = summary.path == IngestRoutes.readings
+    let route = isReadings ? IngestRoutes.readings : router.pattern(for: summary.path) ?? "other"
+    counters.count(route, status: summary.status, duration: summary.duration)
   }
 }
 
@@ -38,31 +46,36 @@ private final class RequestCounters: Sendable {
   private typealias Series = (requests: Counter, duration: Histogram)
   private let requests: MetricFamily<Counter>
   private let durations: MetricFamily<Histogram>
-  private let known = Mutex<[Int: Series]>([:])
+  private let known = Mutex<[Key: Series]>([:])
   /// What nearly all requests are counted in.
   private let accepted: Series
+
+  private struct Key: Hashable {
+    let route: String
+    let status: Int?
+  }
 
   init(_ metrics: Metrics) {
     requests = metrics.counters(
       "sluice_http_requests_total", "Requests by route and status.", labels: ["route", "status"])
     durations = metrics.histograms(
       "sluice_http_request_duration_seconds", "From a request's head to the end of its answer.", labels: ["route"])
-    accepted = (requests.with(IngestService.readingsPath, "202"), durations.with(IngestService.readingsPath))
+    accepted = (requests.with(IngestRoutes.readings, "202"), durations.with(IngestRoutes.readings))
   }
 
-  func count(isReadings: Bool, status: Int?, duration: Duration) {
-    let series = isReadings && status == 202 ? accepted : series(isReadings, status)
+  /// - Parameter route: a pattern of the router's, of which there are few.
+  func count(_ route: String, status: Int?, duration: Duration) {
+    let series = status == 202 && route == IngestRoutes.readings ? accepted : series(Key(route: route, status: status))
     series.requests.increment()
     series.duration.observe(duration)
   }
 
-  private func series(_ isReadings: Bool, _ status: Int?) -> Series {
-    let key = (status ?? 0) * 2 + (isReadings ? 1 : 0)
-    return known.withLock { known in
+  private func series(_ key: Key) -> Series {
+    known.withLock { known in
       if let series = known[key] { return series }
-      let route = isReadings ? IngestService.readingsPath : "other"
       // No status: the client went away before its answer.
-      let series: Series = (requests.with(route, status.map { "\($0)" } ?? "none"), durations.with(route))
+      let status = key.status.map { "\($0)" } ?? "none"
+      let series: Series = (requests.with(key.route, status), durations.with(key.route))
       known[key] = series
       return series
     }

@@ -3,16 +3,24 @@ import JSON
 
 /// What a body is, by its `Content-Type` and `Content-Encoding`, compared without regard to case and parameters.
 enum MediaType {
-  static let accepted = "application/json, application/x-ndjson"
+  static let accepted = "application/json, application/x-ndjson, text/csv, application/senml+json"
   static let acceptedEncodings = "gzip, deflate, identity"
 
-  /// How a body of that type is framed.
-  static func framing(_ contentType: UnsafeRawBufferPointer) -> SluiceFormat.Framing? {
+  /// What a body of `POST /v1/readings` may be.
+  enum Format {
+    case readings(SluiceFormat.Framing)
+    case csv, senML
+  }
+
+  /// What a body of that type is.
+  static func format(_ contentType: UnsafeRawBufferPointer) -> Format? {
     var type = contentType[...]
     if let semicolon = type.firstIndex(of: UInt8(ascii: ";")) { type = type[..<semicolon] }
     while let last = type.last, last == UInt8(ascii: " ") || last == UInt8(ascii: "\t") { type = type.dropLast() }
-    if equals(type, "application/json") { return .json }
-    if equals(type, "application/x-ndjson") || equals(type, "application/ndjson") { return .lines }
+    if equals(type, "application/json") { return .readings(.json) }
+    if equals(type, "application/x-ndjson") || equals(type, "application/ndjson") { return .readings(.lines) }
+    if equals(type, "text/csv") { return .csv }
+    if equals(type, "application/senml+json") { return .senML }
     return nil
   }
 

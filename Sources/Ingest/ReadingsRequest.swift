@@ -9,15 +9,15 @@ import Publishing
 import Readings
 import Synchronization
 
-/// One `POST /v1/readings`: takes the body, decodes it, hands its readings to Kafka, and answers when the last of them is
-/// acknowledged or given up.
+/// One request that brings readings, in whichever dialect, or one message of a stream: takes the body, decodes it, hands its
+/// readings to Kafka, and answers when the last of them is acknowledged or given up.
 ///
 /// `@unchecked Sendable`: all but `undelivered` and `remaining`, which guard themselves, is written by the connection's
 /// thread before the first reading is produced, and then only by the last report, which follows all others.
 final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable {
   private let route: ReadingsRoute
   private let grant: Grant
-  private let framing: SluiceFormat.Framing
+  private let dialect: any RequestDialect
   private var body: [UInt8] = []
   private let inflater: Inflater?
   private let key: IdempotencyKey?
@@ -25,10 +25,12 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   /// Bytes of the memory budget that this request holds: for its body, then for what is said about its errors.
   private var reserved: Int
 
-  private let undelivered = Mutex<[Answers.Undelivered]>([])
+  private let undelivered = Mutex<[(index: Int, failure: Outcome.Undelivered)]>([])
   /// Readings without a report.
   private let remaining = Atomic(0)
   private var produced = 0
+  /// The items that the readings came from, where there are several.
+  private var items: [UInt32] = []
   private var errors: [ItemError] = []
   private var exchange: Exchange?
 
@@ -37,12 +39,12 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private static let errorSize = 512
 
   init(
-    _ route: ReadingsRoute, grant: Grant, framing: SluiceFormat.Framing, encoding: MediaType.Encoding, length: Int,
+    _ route: ReadingsRoute, grant: Grant, dialect: any RequestDialect, encoding: MediaType.Encoding, length: Int,
     key: IdempotencyKey?, traceparent: [UInt8]?
   ) {
     self.route = route
     self.grant = grant
-    self.framing = framing
+    self.dialect = dialect
     self.key = key
     self.traceparent = traceparent
     reserved = length
@@ -56,7 +58,9 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   deinit { route.memory.give(reserved, of: grant.account.bytes) }
 
-  func receive(_ piece: UnsafeRawBufferPointer) -> Response? {
+  func receive(_ piece: UnsafeRawBufferPointer) -> Response? { refusal(of: piece).map(dialect.told) }
+
+  private func refusal(of piece: UnsafeRawBufferPointer) -> Response? {
     guard let inflater else {
       guard piece.count <= route.limits.body - body.count else { return Answers.tooLarge(limit: route.limits.body) }
       return keep(piece) ? nil : Answers.busy
@@ -96,17 +100,17 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       do {
         try inflater.finish()
       } catch {
-        return refuse(Answers.malformed("the body is not what its Content-Encoding says: \(error)"))
+        return dialect.told(refuse(Answers.malformed("the body is not what its Content-Encoding says: \(error)")))
       }
     }
-    return route.workspaces.with(bodySize: body.count) { workspace in finish(exchange, workspace) }
+    return route.workspaces.with(bodySize: body.count) { workspace in finish(exchange, workspace) }.map(dialect.told)
   }
 
   private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {
     let now = route.now()
     if let refusal = decode(now, workspace) {
       // Looking at what is none costs as much as at a reading.
-      return refuse(grant.take(readings: 1)?.response ?? Answers.refused(refusal))
+      return refuse(grant.take(readings: 1)?.response ?? refusal)
     }
     body = []
     let items = workspace.batch.count + errors.count
@@ -117,9 +121,10 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     guard reserve(min(errors.count * Self.errorSize, route.limits.memory)) else { return forgive(Answers.busy, items) }
     guard produced > 0 else {
       route.refused.increment(by: errors.count)
-      return Answers.outcome(produced: 0, errors: errors, undelivered: [])
+      return dialect.answer(Outcome(produced: 0, errors: errors, undelivered: []))
     }
-    key?.identify(workspace.batch, refused: errors, buffer: &workspace.buffer)
+    if produced > 1 { self.items = workspace.batch.readings.map(\.item) }
+    key?.identify(workspace.batch, buffer: &workspace.buffer)
     // Kafka may have gone while the body came in.
     if let reason = route.publisher.unavailability { return forgive(Answers.unavailable(reason), items) }
     let account = grant.account
@@ -133,7 +138,8 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     // Before producing: the first report may come before the last reading is handed over.
     exchange.suspend()
     route.publisher.publish(
-      workspace.batch, headers: ReadingProducer.headers(source: "http", received: now, traceparent: traceparent),
+      workspace.batch,
+      headers: ReadingProducer.headers(source: dialect.source, received: now, traceparent: traceparent),
       receiver: self, buffer: &workspace.buffer)
     return nil
   }
@@ -152,18 +158,13 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     return refuse(answer)
   }
 
-  private func decode(_ now: Int64, _ workspace: Workspace) -> BodyError? {
+  private func decode(_ now: Int64, _ workspace: Workspace) -> Response? {
     let count = body.count
     body += Self.padding
-    return body.withUnsafeBytes { bytes -> BodyError? in
-      do throws(BodyError) {
-        try SluiceFormat.decode(
-          padded: UnsafeRawBufferPointer(rebasing: bytes[..<count]), framing: framing, now: now,
-          context: workspace.context, into: workspace.batch, errors: &errors)
-        return nil
-      } catch {
-        return error
-      }
+    return body.withUnsafeBytes { bytes in
+      dialect.decode(
+        UnsafeRawBufferPointer(rebasing: bytes[..<count]), now: now, context: workspace.context, into: workspace.batch,
+        errors: &errors)
     }
   }
 
@@ -173,18 +174,16 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   func delivered(_ report: DeliveryReport) {
     if let error = report.error {
       undelivered.withLock {
-        $0.append(Answers.Undelivered(index: report.index, mayBeStored: report.mayBeStored, error: error))
+        let item = items.isEmpty ? 0 : Int(items[report.index])
+        $0.append((report.index, Outcome.Undelivered(item: item, mayBeStored: report.mayBeStored, error: error)))
       }
     }
     guard remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
     route.waiting.give(produced, of: grant.account.readings)
-    let undelivered = undelivered.withLock { $0 }
+    let undelivered = undelivered.withLock { $0 }.sorted { $0.index < $1.index }.map(\.failure)
     route.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
     route.refused.increment(by: errors.count)
-    exchange?.respond(
-      produced == 1 && undelivered.isEmpty && errors.isEmpty
-        ? Answers.acceptedOne
-        : Answers.outcome(produced: produced, errors: errors, undelivered: undelivered))
+    exchange?.respond(dialect.answer(Outcome(produced: produced, errors: errors, undelivered: undelivered)))
     // The exchange holds this receiver: without this neither would ever be freed.
     exchange = nil
   }

@@ -3,7 +3,7 @@ import HTTP
 import Keys
 import Operations
 
-/// `POST /v1/readings`: which request is taken, and which refused at its head.
+/// What all requests that bring readings have in common: which is taken, and which refused at its head.
 final class ReadingsRoute: Sendable {
   let publisher: any ReadingPublisher
   let limits: IngestLimits
@@ -37,17 +37,20 @@ final class ReadingsRoute: Sendable {
     tooLarge = Answers.tooLarge(limit: limits.body).prepared()
   }
 
-  func begin(_ head: borrowing RequestHead) -> Disposition {
+  func begin(_ head: borrowing RequestHead, _ dialect: any RequestDialect) -> Disposition {
+    switch admit(head, dialect) {
+    case .respond(let response): .respond(dialect.told(response))
+    case let taken: taken
+    }
+  }
+
+  private func admit(_ head: borrowing RequestHead, _ dialect: any RequestDialect) -> Disposition {
     let grant: Grant
-    switch authenticator.authenticate(head, dialect: "sluice") {
+    switch authenticator.authenticate(head, dialect: dialect.name, places: dialect.credentials) {
     case .success(let given): grant = given
     case .failure(let refusal): return .respond(refusal.response)
     }
     if let refusal = grant.exhaustion { return .respond(refusal.response) }
-    // JSON when the client does not say, as many small ones do not.
-    var framing: SluiceFormat.Framing? = .json
-    head.lendHeader("Content-Type") { framing = MediaType.framing($0) }
-    guard let framing else { return .respond(Answers.unsupportedType) }
     var encoding: MediaType.Encoding? = .identity
     head.lendHeader("Content-Encoding") { encoding = MediaType.encoding($0) }
     guard let encoding else { return .respond(Answers.unsupportedEncoding) }
@@ -67,6 +70,6 @@ final class ReadingsRoute: Sendable {
     head.lendHeader("traceparent") { traceparent = Array($0.prefix(128)) }
     return .receive(
       ReadingsRequest(
-        self, grant: grant, framing: framing, encoding: encoding, length: length, key: key, traceparent: traceparent))
+        self, grant: grant, dialect: dialect, encoding: encoding, length: length, key: key, traceparent: traceparent))
   }
 }

@@ -15,6 +15,8 @@ enum SettingKind: Sendable {
   case duration(ClosedRange<Duration>)
   case boolean
   case oneOf([String])
+  /// One or more of them, separated by commas.
+  case someOf([String])
   /// `scheme://…`
   case uri([String])
   /// `key=value;…`
@@ -32,6 +34,7 @@ enum SettingKind: Sendable {
     case .duration: "TIME"
     case .boolean: "on|off"
     case .oneOf(let words): words.joined(separator: "|")
+    case .someOf(let words): words.joined(separator: ",")
     case .uri: "URL"
     case .keyValues: "KEY=VALUE;…"
     }
@@ -56,6 +59,7 @@ enum SettingKind: Sendable {
         + "from \(SettingUnits.text(range.lowerBound)) to \(SettingUnits.text(range.upperBound))"
     case .boolean: "on or off"
     case .oneOf(let words): words.joined(separator: " or ")
+    case .someOf(let words): "one or more of \(words.joined(separator: ", ")), separated by commas"
     case .uri(let schemes): "a URL that begins with " + schemes.map { "\($0)://" }.joined(separator: " or ")
     case .keyValues: "key=value, several separated by semicolons; a semicolon in a value is written \\;"
     }
@@ -87,6 +91,9 @@ enum SettingKind: Sendable {
       default: return nil
       }
     case .oneOf(let words): return words.contains(text) ? .text(text) : nil
+    case .someOf(let words):
+      let chosen = text.split(separator: ",", omittingEmptySubsequences: false)
+      return chosen.allSatisfy { words.contains(String($0)) } ? .text(text) : nil
     case .uri(let schemes):
       return schemes.contains { text.hasPrefix("\($0)://") && text.utf8.count > $0.utf8.count + 3 } ? .text(text) : nil
     case .keyValues: return KeyValueList.parse(text).map(SettingValue.keyValues)

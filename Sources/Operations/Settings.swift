@@ -63,6 +63,9 @@ package struct Settings: Sendable {
     return word
   }
 
+  /// The words of a list that is separated by commas.
+  package func words(_ setting: Setting) -> [String] { entry(setting).text.split(separator: ",").map(String.init) }
+
   /// Where a setting's value came from.
   package func origin(_ setting: Setting) -> Origin { entry(setting).origin }
 

@@ -16,10 +16,12 @@ extension Setting {
     kafkaDeliveryTimeout, kafkaLinger, kafkaQueueMessages, kafkaQueueBytes,
     mongodbURI, mongodbDatabase, mongodbLayout, mongodbTimeout,
     retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
-    mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication,
+    mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication, mqttDialects, mqttZigbeeBase,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
     httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, httpRatePerAddress, httpRatePerAddressBurst,
+    streamConnections, streamInFlight, streamPingInterval, streamIdleTimeout,
     auth, keysFile, httpCORSOrigins, tlsCertificate, tlsKey, tlsClientCA,
+    boxesFile, influxdbDeviceTags,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
   ]
 
@@ -115,6 +117,13 @@ extension Setting {
     "SLUICE_MQTT_DEDUPLICATION", .boolean, .text("on"), roles: bridges,
     "Whether a reading with ts and no id is stored once when the broker redelivers it; costs the sink an insert each.")
 
+  package static let mqttDialects = Setting(
+    "SLUICE_MQTT_DIALECTS", .someOf(["sluice", "tasmota", "zigbee2mqtt", "ttn"]), .text("sluice"),
+    roles: bridges.union([.dlq]), "What is subscribed to, and read.")
+  package static let mqttZigbeeBase = Setting(
+    "SLUICE_MQTT_ZIGBEE2MQTT_BASE", .text(forbidden: "+#", maximum: 1_024), .text("zigbee2mqtt"),
+    roles: bridges.union([.dlq]), "Zigbee2MQTT's mqtt.base_topic.")
+
   // MARK: HTTP
 
   package static let httpListen = Setting(
@@ -154,6 +163,18 @@ extension Setting {
   package static let keysFile = Setting(
     "SLUICE_KEYS_FILE", .path, .text(""), roles: [.ingest, .dev, .check, .keys],
     "File of the keys, which sluice keys writes; it is reread when it changes.")
+  package static let streamConnections = Setting(
+    "SLUICE_STREAM_CONNECTIONS", .integer(1...1_000_000), .text("1000"), roles: ingests,
+    "WebSockets at once, which count as connections too.")
+  package static let streamInFlight = Setting(
+    "SLUICE_STREAM_IN_FLIGHT", .integer(1...100_000), .text("1000"), roles: ingests,
+    "Messages of one WebSocket that may wait for Kafka; until there are fewer, nothing more is read from it.")
+  package static let streamPingInterval = Setting(
+    "SLUICE_STREAM_PING_INTERVAL", .duration(.seconds(1) ... .seconds(3_600)), .text("20s"), roles: ingests,
+    "Silence of a WebSocket after which it gets a ping; as much again, and it is cut off.")
+  package static let streamIdleTimeout = Setting(
+    "SLUICE_STREAM_IDLE_TIMEOUT", .duration(.seconds(1) ... .seconds(86_400)), .text("10m"), roles: ingests,
+    "How long a WebSocket may be without a message.")
   package static let tlsCertificate = Setting(
     "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")
@@ -165,6 +186,14 @@ extension Setting {
   package static let httpCORSOrigins = Setting(
     "SLUICE_HTTP_CORS_ORIGINS", .text(mayBeEmpty: true), .text(""), roles: ingests,
     "Origins whose pages may send from a browser, separated by commas; * for all, empty for none.")
+
+  package static let boxesFile = Setting(
+    "SLUICE_BOXES_FILE", .path, .text(""), roles: ingests,
+    "JSON file of openSenseMap boxes, as its GET /boxes/{id} writes them, for names in place of ids; reread when changed."
+  )
+  package static let influxdbDeviceTags = Setting(
+    "SLUICE_INFLUXDB_DEVICE_TAGS", .text(), .text("device,host"), roles: ingests,
+    "Tags of line protocol that name the device: the first of them that a line has.")
 
   // MARK: The process
 

@@ -31,7 +31,8 @@ enum BridgeCommand: Command {
         BridgeService.Configuration(
           mqtt: MQTTConfiguration(
             address: address, clientID: settings.string(.mqttClientID), keepAlive: settings.duration(.mqttKeepAlive)),
-          group: share.isEmpty ? nil : share, bounds: Service.bounds(settings),
+          group: share.isEmpty ? nil : share, dialects: Service.mqttDialects(settings),
+          bounds: Service.bounds(settings),
           deliveryTimeout: settings.duration(.kafkaDeliveryTimeout), deduplicates: settings.bool(.mqttDeduplication)),
         readings: try ReadingProducer(link, topic: topic, acknowledgesEarly: service.breakage == .earlyAcknowledgement),
         deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic),

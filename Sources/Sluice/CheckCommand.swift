@@ -13,7 +13,8 @@ enum CheckCommand: Command {
     let checks = Checks(settings: settings)
     let groups: [(Setting, @Sendable () -> [Finding])] = [
       (.kafkaBrokers, checks.kafka), (.mongodbURI, checks.mongodb), (.mqttURL, checks.mqtt),
-      (.keysFile, checks.keys), (.tlsCertificate, checks.files), (.httpListen, checks.addresses),
+      (.keysFile, checks.keys), (.tlsCertificate, checks.files), (.boxesFile, checks.boxes),
+      (.httpListen, checks.addresses),
     ]
     let supervisor = Supervisor(log: settings.log(component: "check"))
     var problems = 0

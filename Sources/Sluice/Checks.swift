@@ -1,4 +1,5 @@
 import HTTP
+import Ingest
 import Kafka
 import Keys
 import MQTT
@@ -182,6 +183,17 @@ struct Checks: Sendable {
       return findings
     } catch {
       return findings + [.problem(.tlsCertificate, "\(error.message); name a certificate and its key, both in PEM")]
+    }
+  }
+
+  func boxes() -> [Finding] {
+    let path = settings.string(.boxesFile)
+    guard !path.isEmpty else { return [] }
+    do {
+      let count = try BoxDirectory().load(try SystemFile.read(path, limit: Boxes.limit))
+      return [.ok(.boxesFile, "\(path): \(count) box\(count == 1 ? "" : "es")")]
+    } catch {
+      return [.problem(.boxesFile, "\(path): \(error); correct the path, its permissions, or the file")]
     }
   }
 

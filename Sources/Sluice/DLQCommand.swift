@@ -172,6 +172,7 @@ enum DLQCommand: Command {
     var configuration = Redriver.Configuration(
       kafka: try Service.kafka(settings), deadLetterTopic: settings.string(.kafkaDeadLetterTopic),
       topic: settings.string(.kafkaTopic), bounds: Service.bounds(settings))
+    configuration.dialects = Service.mqttDialects(settings)
     configuration.filter = try filter(arguments)
     configuration.limit = try limit(arguments, otherwise: 0)
     configuration.pace = RedrivePace(rate: try arguments.int("--rate", in: 0...1_000_000) ?? 1_000)

@@ -1,8 +1,10 @@
+import Dialects
 import HTTP
 import Ingest
 import Kafka
 import Operations
 import Publishing
+import WebSocket
 
 /// `sluice ingest`
 enum IngestCommand: Command {
@@ -29,6 +31,10 @@ enum IngestCommand: Command {
       body: settings.bytes(.httpBodyLimit), readings: settings.int(.httpReadingsLimit),
       memory: settings.bytes(.httpMemoryLimit), waiting: settings.int(.kafkaQueueMessages),
       bounds: Service.bounds(settings))
+    let boxes = try Boxes.directory(in: service)
+    let dialects = DialectSettings(
+      lineProtocol: .init(deviceTags: settings.words(.influxdbDeviceTags)), boxes: boxes)
+    let streams = try streams(settings)
     let server = try service.listen(.httpListen, name: "http") { configuration in
       configuration.threads = settings.int(.httpThreads)
       configuration.connectionLimit = settings.int(.httpConnections)
@@ -39,7 +45,12 @@ enum IngestCommand: Command {
       configuration.tls = Access.tlsFiles(settings)
       configuration.crossOrigin = Access.crossOrigin(settings)
     } handler: {
-      IngestService(publisher: publisher, limits: limits, metrics: service.metrics, authenticator: authenticator)
+      IngestService(
+        publisher: publisher, limits: limits, metrics: service.metrics, authenticator: authenticator, streams: streams,
+        log: service.log.component("stream"), dialects: dialects)
+    }
+    for (index, loop) in streams.loops.enumerated() {
+      service.supervisor.start("stream-\(index)") { loop.run() }
     }
     service.metrics.gauge("sluice_http_connections", "Open connections.") { Double(server.connectionCount) }
     service.log.info("listening", ["address": .string("\(settings.listenAddress(.httpListen).host):\(server.port)")])
@@ -48,7 +59,29 @@ enum IngestCommand: Command {
     // Actions run in the reverse order of their adding: first the server, which finishes what is in flight and so needs
     // the producer, then the producer.
     service.supervisor.onStop("producer") { link.close(timeout: timeout / 2) }
-    service.supervisor.onStop("http") { server.stop(timeout: timeout / 2) }
+    service.supervisor.onStop("http") {
+      let deadline = Clock.monotonic() + timeout / 2
+      // No new connections; streams and requests then finish side by side.
+      server.quiesce()
+      streams.stop(timeout: timeout / 2)
+      server.stop(timeout: max(deadline - Clock.monotonic(), .zero))
+    }
+  }
+
+  private static func streams(_ settings: Settings) throws(CommandError) -> WebSocketServer {
+    var configuration = WebSocketServer.Configuration()
+    configuration.threads = settings.int(.httpThreads)
+    configuration.connectionLimit = settings.int(.streamConnections)
+    configuration.messageLimit = settings.bytes(.httpBodyLimit)
+    configuration.inFlightLimit = settings.int(.streamInFlight)
+    configuration.pingInterval = settings.duration(.streamPingInterval)
+    configuration.idleTimeout = settings.duration(.streamIdleTimeout)
+    configuration.messageTimeout = settings.duration(.httpBodyTimeout)
+    do {
+      return try WebSocketServer(configuration)
+    } catch {
+      throw .failed("WebSocket: \(error)")
+    }
   }
 
   /// Rereads the certificate and its key when they change: a renewed one is used without a restart.

@@ -23,7 +23,7 @@ enum KeysCommand: Command {
 
   /// What may be said for `--dialect`.
   private static let dialects = [
-    "sluice", "opensensemap", "sensor-community", "senml", "sensorthings", "ttn", "influxdb",
+    "sluice", "opensensemap", "sensor-community", "senml", "csv", "sensorthings", "ttn", "influxdb",
   ]
   private static let usage = "say what to do: sluice keys create --name NAME …, list, revoke ID|NAME, rotate ID|NAME"
 

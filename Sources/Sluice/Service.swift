@@ -1,3 +1,4 @@
+import Dialects
 import HTTP
 import Kafka
 import MongoDB
@@ -126,6 +127,13 @@ struct Service {
   static func bounds(_ settings: Settings) -> TimeBounds {
     TimeBounds(
       futureTolerance: settings.milliseconds(.futureTolerance), retention: settings.milliseconds(.retention))
+  }
+
+  /// What MQTT messages are written in.
+  static func mqttDialects(_ settings: Settings) -> MQTTDialects {
+    MQTTDialects(
+      settings.words(.mqttDialects).compactMap { MQTTDialects.Dialect(rawValue: $0) },
+      zigbeeBase: settings.string(.mqttZigbeeBase))
   }
 
   /// The collections of the database.

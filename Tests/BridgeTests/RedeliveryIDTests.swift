@@ -18,8 +18,8 @@ import Testing
       bounds: TimeBounds(futureTolerance: 300_000, retention: 86_400_000), payloadLimit: 1 << 20, readingsLimit: 1_000,
       deduplicates: deduplicates)
     // Another before it: a batch holds the readings of many messages.
-    translation.add(MQTTMessage(topic: "sensors/other/t", payload: Array(Self.timed.utf8), qos: 0), now: now)
-    translation.add(
+    _ = translation.add(MQTTMessage(topic: "sensors/other/t", payload: Array(Self.timed.utf8), qos: 0), now: now)
+    _ = translation.add(
       MQTTMessage(topic: topic, payload: Array(payload.utf8), qos: qos, isDuplicate: isDuplicate), now: now)
     #expect(translation.refused.isEmpty)
     let ids = translation.readings.readings.map { reading in

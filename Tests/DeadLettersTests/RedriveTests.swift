@@ -1,3 +1,4 @@
+import Dialects
 import Publishing
 import Readings
 import Testing
@@ -146,6 +147,31 @@ import Testing
         """)
     let several = decide(mqtt("sensors/d1", #"{"a":1,"b":true}"#)).split(separator: "\n")
     #expect(several.count == 2 && several.allSatisfy { $0.hasPrefix("d1 ") })
+  }
+
+  /// As the bridge's, so that a letter of a redelivered message is known too (`RedeliveryIDTests.isTheSameForEver`).
+  @Test func aTimedMessageHasItsRedeliveryID() throws {
+    func redriven(_ topic: String, _ payload: String) throws -> String {
+      let rules = RedriveRules(
+        topic: "t", maximumRedrives: 3,
+        bounds: TimeBounds(futureTolerance: 1_000, retention: 30 * 365 * 86_400_000),
+        dialects: MQTTDialects(MQTTDialects.Dialect.allCases, zigbeeBase: "z2m"))
+      guard case .putBack(let messages) = rules.decide(mqtt(topic, payload), now: 1_795_227_318_070) else { return "-" }
+      return messages.map { String(decoding: $0.value ?? [], as: UTF8.self) }.joined(separator: "\n")
+    }
+    #expect(
+      try redriven("sensors/d/t", #"{"value":1,"ts":"2026-11-21T02:15:18Z"}"#)
+        .hasSuffix(#","id":"mqtt-4CQufE4kQoLVZtMBNcq50C"}"#))
+    let state = try redriven("z2m/living room", #"{"temperature":21.5,"last_seen":"2026-11-21T02:15:18Z"}"#)
+    #expect(state.hasPrefix(#"{"device":"living_room","sensor":"temperature""#) && state.contains(#""id":"mqtt-"#))
+    #expect(
+      try redriven("tele/kitchen/SENSOR", #"{"BME280":{"Humidity":40}}"#).contains(#""sensor":"BME280.Humidity""#))
+    #expect(
+      try redriven(
+        "v3/a@t/devices/d/up", #"{"end_device_ids":{"device_id":"d"},"uplink_message":{"decoded_payload":{"t":1}}}"#
+      )
+      .hasPrefix(#"{"device":"d","sensor":"t""#))
+    #expect(try redriven("z2m/bridge/state", #"{"state":"online"}"#) == "-")
   }
 
   @Test func whatIsStillNoReadingIsRefused() {

@@ -57,6 +57,43 @@ private final class TestNanoseconds: Sendable {
 }
 
 @Suite struct AuthTests {
+  /// Whatever the dialect, a key holds for its dialects and devices, and a refusal is in the client's words.
+  @Test func keysHoldForEveryDialect() throws {
+    let keyed = try KeyedRoutes()
+    let line = "m,host=mine v=1"
+    let box = "/boxes/5386e5fca0a2a8a0163c8ea1/data"
+    let json = ("Content-Type", "application/json")
+    let nobody = keyed.routes.post("/write", line)
+    #expect(nobody.status == 401 && nobody.text.hasPrefix(#"{"error":"a valid key is needed"#))
+    let boxed = keyed.routes.post(box, "{}", [json])
+    #expect(boxed.status == 401 && boxed.text.hasPrefix(#"{"code":"Unauthorized","message":"#))
+    let wrong = keyed.routes.post("/api/v2/write", line, [keyed.bearer("senml")])
+    #expect(
+      wrong.status == 403 && wrong.text == #"{"code":"forbidden","message":"this key may not be used for influxdb"}"#)
+    let other = keyed.routes.post("/api/v2/write", "m,host=other v=1", [keyed.bearer("one")])
+    #expect(other.status == 403 && other.text.contains("this key may not write these devices"))
+    let foreign = keyed.routes.post(box, #"{"5386e5fca0a2a8a0163c8ea2":1}"#, [json, keyed.bearer("one")])
+    #expect(
+      foreign.status == 403 && foreign.text == #"{"code":"Forbidden","message":"this key may not write this box"}"#)
+    #expect(keyed.routes.publisher.published.isEmpty)
+    let both = keyed.routes.post("/write", "m,host=other a=1,b=2\n\(line)\nm,host=other v=1", [keyed.bearer("one")])
+    #expect(
+      both.status == 400 && both.text.contains("partial write: line 1: device") && both.text.contains("dropped=2"))
+    #expect(keyed.routes.publisher.published.count == 1)
+    let query = [("u", "any"), ("p", keyed.secrets["one"] ?? "")]
+    #expect(keyed.routes.post("/write", line, [], query).status == 204)
+    #expect(
+      keyed.routes.post("/api/v2/write", line, [("Authorization", "Token \(keyed.secrets["one"] ?? "")")]).status == 204
+    )
+    // Telegraf's output for version 1 drops what is answered with 429.
+    let lines = (0..<8).map { "m,host=h v=\($0)" }.joined(separator: "\n")
+    for (path, status) in [("/write", 503), ("/api/v2/write", 429)] {
+      _ = keyed.routes.post(path, lines, [keyed.bearer("slow")])
+      let late = keyed.routes.post(path, lines, [keyed.bearer("slow")])
+      #expect(late.status == status && late.header("Retry-After") != nil, "\(late.text)")
+    }
+  }
+
   private static func base64(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
 
   @Test func everyPlaceOfAKey() throws {

@@ -107,7 +107,8 @@ struct Routes {
 
   init(
     _ publisher: FakePublisher = FakePublisher(reportsAtOnce: true), body: Int = 64 << 10, readings: Int = 1_000,
-    memory: Int = 1 << 20, waiting: Int = .max, metrics: Metrics = Metrics(), authenticator: Authenticator? = nil
+    memory: Int = 1 << 20, waiting: Int = .max, metrics: Metrics = Metrics(), authenticator: Authenticator? = nil,
+    dialects: DialectSettings = DialectSettings()
   ) {
     self.metrics = metrics
     self.publisher = publisher
@@ -116,7 +117,7 @@ struct Routes {
       limits: IngestLimits(
         body: body, readings: readings, memory: memory, waiting: waiting,
         bounds: TimeBounds(futureTolerance: 300_000, retention: 86_400_000)),
-      metrics: metrics, authenticator: authenticator, now: { Self.now })
+      metrics: metrics, authenticator: authenticator, dialects: dialects, now: { Self.now })
   }
 
   /// Bytes of the memory budget in use.
@@ -166,6 +167,7 @@ final class Request: Sendable {
     switch disposition {
     case .respond(let response): answers.withLock { $0.append(response) }
     case .receive(let receiver): self.receiver = receiver
+    case .upgrade: Issue.record("an upgrade needs a connection")
     }
   }
 

@@ -3,10 +3,12 @@ import HTTP
 import HTTPClient
 import Ingest
 import Kafka
+import Keys
 import Operations
 import Publishing
 import Readings
 import TestServers
+import WebSocket
 
 /// The API on a port of its own, with a Kafka in this process or a real one behind it.
 final class Served: Sendable {
@@ -17,8 +19,12 @@ final class Served: Sendable {
     var readings = 10_000
     var memory = 64 << 20
     var bodyTimeout: Duration = .seconds(20)
+    var streams = WebSocketServer.Configuration()
+    var tls: HTTPServer.TLSFiles?
     /// Whether Kafka answers when the API starts.
     var isKafkaUp = true
+    /// Keys that clients need; nil: none.
+    var keys: KeyRing?
     /// Brokers other than the cluster of this process.
     var brokers: String?
   }
@@ -28,6 +34,7 @@ final class Served: Sendable {
   let health = Health()
   let cluster: MockCluster?
   let server: HTTPServer
+  let streams: WebSocketServer
   private let brokers: String
   private let link: KafkaLink
   private let supervisor: Supervisor
@@ -57,6 +64,12 @@ final class Served: Sendable {
     link.start(under: supervisor)
     var configuration = HTTPServer.Configuration(listen: HTTP.ListenAddress(host: "127.0.0.1", port: 0))
     configuration.bodyTimeout = options.bodyTimeout
+    configuration.tls = options.tls
+    var streaming = options.streams
+    streaming.messageLimit = options.body
+    let streams = try WebSocketServer(streaming)
+    self.streams = streams
+    for loop in streams.loops { supervisor.start("stream", mayEnd: true) { loop.run() } }
     server = try HTTPServer(
       configuration,
       handler: IngestService(
@@ -64,12 +77,16 @@ final class Served: Sendable {
         limits: IngestLimits(
           body: options.body, readings: options.readings, memory: options.memory,
           bounds: TimeBounds(futureTolerance: 300_000, retention: 90 * 86_400_000)),
-        metrics: metrics))
+        metrics: metrics,
+        authenticator: options.keys.map { [metrics] in Authenticator(ring: $0, metrics: metrics) }, streams: streams,
+        log: log))
     if options.isKafkaUp { try waitUntilAvailable() }
   }
 
   /// Ends it in the order in which a process does.
   func stop() {
+    server.quiesce()
+    streams.stop(timeout: .seconds(5))
     server.stop(timeout: .seconds(5))
     link.close(timeout: .seconds(5))
     supervisor.requestStop()

@@ -5,13 +5,14 @@ import Testing
 /// Every interleaving of every step, for small sizes.
 @Suite struct LedgerModelTests {
   struct Size: CustomStringConvertible {
+    var partitions = 1
     let messages: Int64
     let batch: Int64
     let owners: Int
     let crashes: Int
     let losses: Int
     var description: String {
-      "\(messages) messages by \(batch), \(owners) owners, \(crashes) crashes, \(losses) lost replies"
+      "\(partitions) partitions, \(messages) messages by \(batch), \(owners) owners, \(crashes) crashes, \(losses) lost replies"
     }
   }
 
@@ -21,6 +22,14 @@ import Testing
     Size(messages: 2, batch: 2, owners: 2, crashes: 1, losses: 1),
     Size(messages: 2, batch: 1, owners: 2, crashes: 1, losses: 0),
     Size(messages: 1, batch: 1, owners: 3, crashes: 0, losses: 0),
+    Size(partitions: 2, messages: 1, batch: 1, owners: 1, crashes: 0, losses: 1),
+    Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 0, losses: 0),
+    Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 1, losses: 0),
+    Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 0, losses: 1),
+    Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 1, losses: 1),
+    Size(partitions: 2, messages: 2, batch: 1, owners: 2, crashes: 0, losses: 0),
+    Size(partitions: 2, messages: 2, batch: 2, owners: 2, crashes: 0, losses: 0),
+    Size(partitions: 2, messages: 1, batch: 1, owners: 3, crashes: 0, losses: 0),
   ])
   func everythingIsStoredOnce(_ size: Size) {
     let result = explore(size)
@@ -31,13 +40,26 @@ import Testing
 
   @Test func theModelFindsWhatALedgerThatDoesNotExamineWouldDo() {
     let size = Size(messages: 1, batch: 1, owners: 2, crashes: 1, losses: 0)
-    #expect(explore(size, isBroken: true).violation != nil)
+    #expect(explore(size, .closesUnexamined).violation != nil)
   }
 
-  private func explore(_ size: Size, isBroken: Bool = false) -> (states: Int, ends: Int, violation: String?) {
+  @Test func theModelFindsWhatAnOwnerThatOverlooksRefusalsWouldDo() {
+    let size = Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 0, losses: 0)
+    #expect(explore(size, .overlooksRefusals).violation != nil)
+  }
+
+  @Test func theModelFindsWhatAnOwnerThatClosesUnrecordedClaimsWouldDo() {
+    let size = Size(messages: 1, batch: 1, owners: 3, crashes: 0, losses: 0)
+    #expect(explore(size, .closesUnrecorded).violation != nil)
+  }
+
+  private func explore(
+    _ size: Size, _ mistake: LedgerModel.Mistake? = nil
+  ) -> (states: Int, ends: Int, violation: String?) {
     var start = LedgerModel(
-      messages: size.messages, batch: size.batch, owners: size.owners, crashes: size.crashes, losses: size.losses)
-    start.isBroken = isBroken
+      partitions: size.partitions, messages: size.messages, batch: size.batch, owners: size.owners,
+      crashes: size.crashes, losses: size.losses)
+    start.mistake = mistake
     var seen: Set<LedgerModel> = [start]
     var open = [start]
     var ends = 0
@@ -49,6 +71,7 @@ import Testing
         if let violation = world.finalViolation { return (seen.count, ends, "\(violation): \(world)") }
       }
       for successor in next where seen.insert(successor).inserted { open.append(successor) }
+      if seen.count > 3_000_000 { return (seen.count, ends, "TOO BIG") }
     }
     return (seen.count, ends, nil)
   }

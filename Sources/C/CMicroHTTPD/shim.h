@@ -4,6 +4,8 @@
 #include <gnutls/gnutls.h>
 #include <limits.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -78,8 +80,8 @@ static inline size_t sluice_http_keep_escapes(void *context, struct MHD_Connecti
 /// Starts a daemon without a listening socket (connections are handed to it) and without a thread (whoever starts it
 /// calls `MHD_run`); null, with a message in the log, on failure. `settings` must outlive the daemon.
 static inline struct MHD_Daemon *sluice_http_start(struct sluice_http_settings *settings) {
-  unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG |
-                   (settings->tls ? MHD_USE_TLS : 0);
+  unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_NO_LISTEN_SOCKET |
+                   MHD_USE_ERROR_LOG | (settings->tls ? MHD_USE_TLS : 0);
   struct MHD_OptionItem options[12];
   int n = 0;
 #define SLUICE_OPTION(name, number, pointer) \
@@ -225,6 +227,39 @@ static inline bool sluice_http_header(struct MHD_Connection *connection, const c
   return MHD_lookup_connection_value_n(connection, MHD_HEADER_KIND, name, size, value, value_size) == MHD_YES;
 }
 
+/// A word that is looked for in all header fields of a name, each of which is a list (RFC 9110, 5.6.1).
+struct sluice_http_word {
+  const char *name;
+  const char *word;  // in lower case
+  size_t name_size;
+  size_t word_size;
+  bool found;
+};
+
+static inline enum MHD_Result sluice_http_find_word(void *wanted, enum MHD_ValueKind kind, const char *name,
+                                                    size_t name_size, const char *value, size_t size) {
+  struct sluice_http_word *w = (struct sluice_http_word *)wanted;
+  (void)kind;
+  if (name_size != w->name_size || !sluice_http_same(name, name_size, w->name)) return MHD_YES;
+  for (size_t start = 0, end; start <= size; start = end + 1) {
+    for (end = start; end < size && value[end] != ','; end++)
+      ;
+    size_t first = start, last = end;
+    while (first < last && (value[first] == ' ' || value[first] == '\t')) first++;
+    while (last > first && (value[last - 1] == ' ' || value[last - 1] == '\t')) last--;
+    if (last - first == w->word_size && sluice_http_same(value + first, w->word_size, w->word)) w->found = true;
+  }
+  return MHD_YES;
+}
+
+/// Whether one of the header fields `name` has `word` in its list; both in lower case.
+static inline bool sluice_http_has_word(struct MHD_Connection *connection, const char *name, size_t name_size,
+                                        const char *word, size_t word_size) {
+  struct sluice_http_word wanted = {name, word, name_size, word_size, false};
+  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, sluice_http_find_word, &wanted);
+  return wanted.found;
+}
+
 struct sluice_http_counting {
   const char *name;
   size_t size;
@@ -262,6 +297,21 @@ static inline bool sluice_http_add_header(struct MHD_Response *response, const c
 
 static inline bool sluice_http_queue(struct MHD_Connection *connection, unsigned status, struct MHD_Response *response) {
   return MHD_queue_response(connection, status, response) == MHD_YES;
+}
+
+static inline struct MHD_Response *sluice_http_upgrade(MHD_UpgradeHandler take) {
+  return MHD_create_response_for_upgrade(take, NULL);
+}
+
+/// The daemon closes the socket of an upgraded connection, in its next run.
+static inline void sluice_http_release(struct MHD_UpgradeResponseHandle *handle) {
+  MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+}
+
+/// Small frames must not wait for the acknowledgement of earlier ones.
+static inline void sluice_http_send_at_once(int socket) {
+  int on = 1;
+  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 /// Hands a connected socket to the daemon, which closes it also on failure.

@@ -30,8 +30,8 @@ struct PartitionOwner: Hashable, Sendable {
   private(set) var next: Int64?
   /// Offsets from `next` on that are stored already.
   private(set) var stored: Set<Int64> = []
-  /// Whether the ledger has `next`.
-  private(set) var isRecorded = true
+  /// What the ledger has for `next`.
+  private var recorded: Int64?
   /// Claims of earlier epochs that may still bring copies.
   private(set) var former: [LedgerEntry.Claim] = []
   /// The own claim that the ledger has, and whether nothing of it is on its way.
@@ -52,7 +52,7 @@ struct PartitionOwner: Hashable, Sendable {
     }
     own = nil
     ownIsOver = false
-    isRecorded = next == entry.next
+    recorded = entry.next
     stored = []
     let unread = former.filter { claim in next.map { claim.to > $0 } ?? true }
     phase = unread.isEmpty ? .ready : .recovering(unread)
@@ -80,18 +80,18 @@ struct PartitionOwner: Hashable, Sendable {
   /// The change to record before inserting.
   func claiming(from: Int64, to: Int64, tsMin: Int64, tsMax: Int64) -> LedgerChange {
     LedgerChange(
-      epoch: epoch, next: isRecorded ? nil : next,
+      epoch: epoch, next: next == recorded ? nil : next,
       claim: LedgerEntry.Claim(epoch: epoch, from: from, to: to, tsMin: tsMin, tsMax: tsMax))
   }
 
   /// The change that records what is stored and claims nothing; nil when the ledger knows already.
   var completing: LedgerChange? {
-    phase == .ready && (!isRecorded || own != nil) ? LedgerChange(epoch: epoch, next: next, claim: nil) : nil
+    phase == .ready && (next != recorded || own != nil) ? LedgerChange(epoch: epoch, next: next, claim: nil) : nil
   }
 
   /// The ledger took a change.
   mutating func recorded(_ change: LedgerChange) {
-    isRecorded = true
+    if let next = change.next { recorded = next }
     own = change.claim
     ownIsOver = false
     phase = change.claim == nil ? .ready : .claimed
@@ -109,7 +109,6 @@ struct PartitionOwner: Hashable, Sendable {
   mutating func pass(to offset: Int64) {
     if let next, next >= offset { return }
     next = offset
-    isRecorded = false
     stored = stored.filter { $0 >= offset }
   }
 
@@ -140,8 +139,8 @@ struct PartitionOwner: Hashable, Sendable {
   /// nobody will insert any of it again.
   func canClose(_ claim: LedgerEntry.Claim) -> Bool { claim.isSettled && isPast(claim) }
 
-  /// Whether all that a claim covers is stored.
-  func isPast(_ claim: LedgerEntry.Claim) -> Bool { next.map { claim.to <= $0 } ?? false }
+  /// Whether the ledger knows that all that a claim covers is stored. Before, the claim is what tells another owner so.
+  func isPast(_ claim: LedgerEntry.Claim) -> Bool { recorded.map { claim.to <= $0 } ?? false }
 
   /// The ledger says that a former claim is settled.
   mutating func settled(_ claim: LedgerEntry.Claim) {
