@@ -1,6 +1,6 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test demo bench fuzz lint fmt clean faults install-dependencies
+.PHONY: build test demo bench fuzz lint fmt clean faults dashboards grafana-scale install-dependencies
 
 build: install-dependencies
 	swift build -c release --product sluice
@@ -23,6 +23,14 @@ bench: build
 # make fuzz DIALECT=csv SECONDS=600; without a dialect it says which there are.
 fuzz:
 	scripts/fuzz "$(DIALECT)" $(SECONDS)
+
+# Writes grafana/dashboards and the alert rules from grafana/source and grafana/limits.json.
+dashboards:
+	python3 grafana/generate.py
+
+# Times every query of the dashboards over two million readings (grafana/RESULTS.md); wants ../shared/servers.
+grafana-scale: install-dependencies
+	.venv/bin/python Tests/GrafanaTests/scale.py
 
 lint:
 	swift format lint --strict --recursive Sources Tests Package.swift

@@ -11,8 +11,11 @@ import Testing
     let owners: Int
     let crashes: Int
     let losses: Int
+    /// Whether former claims are examined, which multiplies the worlds of two partitions.
+    var examines = true
     var description: String {
       "\(partitions) partitions, \(messages) messages by \(batch), \(owners) owners, \(crashes) crashes, \(losses) lost replies"
+        + (examines ? "" : ", nothing examined")
     }
   }
 
@@ -22,14 +25,11 @@ import Testing
     Size(messages: 2, batch: 2, owners: 2, crashes: 1, losses: 1),
     Size(messages: 2, batch: 1, owners: 2, crashes: 1, losses: 0),
     Size(messages: 1, batch: 1, owners: 3, crashes: 0, losses: 0),
-    Size(partitions: 2, messages: 1, batch: 1, owners: 1, crashes: 0, losses: 1),
+    Size(partitions: 2, messages: 1, batch: 1, owners: 1, crashes: 0, losses: 2),
     Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 0, losses: 0),
     Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 1, losses: 0),
-    Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 0, losses: 1),
-    Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 1, losses: 1),
-    Size(partitions: 2, messages: 2, batch: 1, owners: 2, crashes: 0, losses: 0),
-    Size(partitions: 2, messages: 2, batch: 2, owners: 2, crashes: 0, losses: 0),
-    Size(partitions: 2, messages: 1, batch: 1, owners: 3, crashes: 0, losses: 0),
+    Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 0, losses: 1, examines: false),
+    Size(partitions: 2, messages: 2, batch: 2, owners: 2, crashes: 0, losses: 0, examines: false),
   ])
   func everythingIsStoredOnce(_ size: Size) {
     let result = explore(size)
@@ -53,6 +53,18 @@ import Testing
     #expect(explore(size, .closesUnrecorded).violation != nil)
   }
 
+  @Test func aClaimStaysOpenUntilTheLedgerHasWhatItCovers() throws {
+    var claim = LedgerEntry.Claim(epoch: 1, from: 0, to: 1, tsMin: 0, tsMax: 0)
+    claim.isSettled = true
+    var owner = PartitionOwner()
+    owner.took(LedgerEntry(epoch: 2, claims: [claim]))
+    owner.readBack([0])
+    owner.pass(to: 1)
+    #expect(!owner.canClose(claim))
+    owner.recorded(try #require(owner.completing))
+    #expect(owner.canClose(claim))
+  }
+
   private func explore(
     _ size: Size, _ mistake: LedgerModel.Mistake? = nil
   ) -> (states: Int, ends: Int, violation: String?) {
@@ -60,6 +72,7 @@ import Testing
       partitions: size.partitions, messages: size.messages, batch: size.batch, owners: size.owners,
       crashes: size.crashes, losses: size.losses)
     start.mistake = mistake
+    start.examines = size.examines
     var seen: Set<LedgerModel> = [start]
     var open = [start]
     var ends = 0
@@ -70,8 +83,12 @@ import Testing
         ends += 1
         if let violation = world.finalViolation { return (seen.count, ends, "\(violation): \(world)") }
       }
-      for successor in next where seen.insert(successor).inserted { open.append(successor) }
-      if seen.count > 3_000_000 { return (seen.count, ends, "TOO BIG") }
+      for successor in next where !seen.contains(successor) {
+        // What comes of its mirror image is the mirror image of what comes of it.
+        if let image = successor.mirrored(), seen.contains(image) { continue }
+        seen.insert(successor)
+        open.append(successor)
+      }
     }
     return (seen.count, ends, nil)
   }

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""`make grafana-scale`: how long every query takes over two million readings of 500 devices and 30 days.
+
+Writes the table to grafana/RESULTS.md. The layout is `documents`, for the server of the tests reads a whole time series for
+every query, and MongoDB does not.
+"""
+
+import datetime as dt
+import math
+import os
+import time
+
+from bson import json_util
+from pymongo.errors import PyMongoError
+
+import database
+import grafana
+from database import DAY, HOUR, MINUTE
+
+DEVICES, DAYS, PATIENCE = 500, 30, 5
+OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=False, tzinfo=None)
+
+
+def readings(now):
+    for index in range(DEVICES):
+        for sensor, unit, every in (("temperature", "Cel", 15 * MINUTE), ("humidity", "%RH", HOUR), ("battery", "%EL", 2 * HOUR),
+                                    ("distance", "cm", 15 * MINUTE)):
+            if sensor == "distance" and index % 10:
+                continue
+            for number in range(DAYS * DAY // every):
+                ts = now - (30 + index % 240) * dt.timedelta(seconds=1) - number * every
+                value = 90.0 if sensor == "distance" and number % 50 == 0 else 40 + 10 * math.sin(number / 15 + index)
+                yield {
+                    "device": f"device-{index:03}", "sensor": sensor, "unit": unit, "value": value, "ts": ts,
+                    "location": [7.6 + index / 1000, 51.9, 60.0], "tags": {"site": f"s{index % 20}"},
+                    "received": ts + dt.timedelta(seconds=1 + number % 3),
+                }
+
+
+def measure(collection, pipeline):
+    """Seconds of the quickest of three, or of the only one when it is slow; None when it takes too long; and the rows."""
+    best, rows = None, 0
+    for _ in range(3):
+        began = time.monotonic()
+        try:
+            rows = len(list(collection.aggregate(pipeline, maxTimeMS=PATIENCE * 1000)))
+        except PyMongoError as error:
+            if getattr(error, "code", None) != 50:
+                raise
+            return None, 0
+        took = time.monotonic() - began
+        best = took if best is None else min(best, took)
+        if took > 2:
+            break
+    return best, rows
+
+
+def parsed(text, names):
+    """The pipeline of a query; a list of all devices is left out of what selects readings, see RESULTS.md."""
+    pipeline = json_util.loads(text, json_options=OPTIONS)
+    if pipeline[0].get("$match", {}).get("meta.device") == {"$in": names}:
+        del pipeline[0]["$match"]["meta.device"]
+    return pipeline
+
+
+def table(base, now):
+    """The times of all queries, as lines of Markdown."""
+    names = [f"device-{index:03}" for index in range(DEVICES)]
+    chosen = {"tag": '""', "tz": "Europe/Berlin", "silence": "900", "compare": "604800000", "near": "150", "open": "6",
+              "close": "22", "late": "60"}
+    sensors = {"Device": ["temperature"], "Compare": "temperature", "Motion": ["distance"],
+               "Data quality": ["temperature", "humidity", "battery", "distance"]}
+    end, asked = round(now.replace(tzinfo=dt.timezone.utc).timestamp() * 1000), set()
+    for query in grafana.queries():
+        title = query.board["title"] if query.board else ""
+        values = chosen | {"dev": names[7] if title == "Device" else names, "sen": sensors.get(title, [])}
+        ranges = (1, 7, 30) if query.collection == "readings" and query.board else (30,)
+        pipelines = [grafana.substitute(query.text, values if query.board else {}, end - days * 86_400_000, end, query.points) for days in ranges]
+        if pipelines[-1] in asked:
+            continue
+        asked.add(pipelines[-1])
+        if '"$lookup"' in query.text:
+            # The server of the tests goes through all readings for each device, for minutes; MongoDB uses an index.
+            yield f"| {query.name} | | | not measured | |"
+            continue
+        cells = []
+        for days, text in zip(ranges, pipelines):
+            # What takes too long for a week is not tried for a month.
+            late = cells and cells[-1][0] is None
+            cells.append((None, 0) if late else measure(base[query.collection], parsed(text, names)))
+            print(query.name, days, cells[-1], flush=True)
+        words = [""] * (3 - len(cells)) + [f"> {PATIENCE}" if took is None else f"{took:.2f}" for took, _ in cells]
+        yield f"| {query.name} | {' | '.join(words)} | {'' if cells[-1][0] is None else cells[-1][1]} |"
+
+
+def write(base, now):
+    lines, count = "\n".join(table(base, now)), base.readings.estimated_document_count()
+    text = (grafana.FOLDER / "RESULTS.md").read_text()
+    head, tail = text[: text.index("<!-- results -->")], text[text.index("<!-- /results -->") :]
+    (grafana.FOLDER / "RESULTS.md").write_text(
+        f"{head}<!-- results -->\n{count:,} readings of {DEVICES} devices over {DAYS} days; {os.cpu_count()} cores with a load of "
+        f"{os.getloadavg()[1]:.0f}; {now:%Y-%m-%d}.\n\n"
+        f"| query | 1 day, s | 7 days, s | 30 days, s | rows |\n|---|---|---|---|---|\n{lines}\n{tail}")
+
+
+def main():
+    now = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None, microsecond=0)
+    server = database.Server(cache="2G")
+    try:
+        base = server.client["documents"]
+        database.prepare(base, "documents")
+        began = time.monotonic()
+        count = database.store(base, "documents", readings(now))
+        print(f"{count} readings stored in {time.monotonic() - began:.0f} s", flush=True)
+        write(base, now)
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,498 @@
+"""Every query of a panel, a variable and an alert rule, carried out by a database and compared with what Python makes of the
+same readings, in both layouts."""
+
+import datetime as dt
+import json
+import re
+import unittest
+import zoneinfo
+from collections import Counter, defaultdict
+
+from bson import json_util
+from pymongo.errors import OperationFailure
+
+import database
+import grafana
+from database import DAY, HOUR, MINUTE
+
+UTC = dt.timezone.utc
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=False, tzinfo=None)
+YEAR_2000 = dt.datetime(2000, 1, 1)
+
+
+def milliseconds(date):
+    return round((date - dt.datetime(1970, 1, 1)) / dt.timedelta(milliseconds=1))
+
+
+def group(items, key):
+    groups = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+class World:
+    """A database with a fleet, and the answers that Python knows for it."""
+
+    def __init__(self, server, layout, devices):
+        self.answers = {}
+        # Readings lie a minute and more before; the tests take less than the quarter of an hour that makes devices silent.
+        now = dt.datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+        self.fleet = database.Fleet(devices, now)
+        self.now, self.start = now, now - 2 * DAY
+        self.database = server.client[layout]
+        database.prepare(self.database, layout)
+        self.count = database.store(self.database, layout, self.fleet.readings)
+        self.names = self.fleet.names
+        self.latest = {(r["device"], r["sensor"]): r for r in sorted(self.fleet.readings, key=lambda r: r["ts"])}
+        self.seen = {name: max(r["ts"] for r in group(self.fleet.readings, lambda r: r["device"])[name]) for name in self.names}
+        self.site = {r["device"]: r["tags"]["site"] for r in self.fleet.readings}
+        self.chosen = {
+            "tag": '""', "dev": self.names, "tz": "Europe/Berlin", "silence": "900", "compare": "86400000", "near": "150",
+            "open": "6", "close": "22", "late": "60",
+        }
+        self.sensors = {
+            "Device": ["temperature"], "Compare": "temperature", "Motion": ["distance", "motion"],
+            "Data quality": ["temperature", "battery", "humidity", "door", "distance", "motion", "version.text"],
+        }
+
+    def find(self, sensor=None, device=None, start=None, end=None):
+        return [r for r in self.fleet.readings if (not sensor or r["sensor"] in sensor) and (not device or r["device"] == device)
+                and (start or self.start) <= r["ts"] <= (end or self.now)]
+
+    def range(self, query):
+        return (self.now - DAY if query.board and query.board["title"] == "Device" else self.start), self.now
+
+    def pipeline(self, query):
+        title = query.board["title"] if query.board else ""
+        chosen = self.chosen | {"sen": self.sensors.get(title, [])}
+        if title == "Device":
+            chosen["dev"] = self.names[0]
+        start, end = (milliseconds(date) for date in self.range(query))
+        text = grafana.substitute(query.text, chosen if query.board else {}, start, end, query.points)
+        self.interval = dt.timedelta(milliseconds=grafana.interval(end - start, query.points or 1000))
+        return json_util.loads(text, json_options=OPTIONS)
+
+    def run(self, query):
+        """The rows; several dashboards ask the same."""
+        pipeline = self.pipeline(query)
+        key = (query.collection, json_util.dumps(pipeline))
+        if key not in self.answers:
+            self.answers[key] = list(self.database[query.collection].aggregate(pipeline))
+        return self.answers[key]
+
+    def bin(self, date):
+        return YEAR_2000 + (date - YEAR_2000) // self.interval * self.interval
+
+    def bins(self, readings, *more):
+        return group(readings, lambda r: (self.bin(r["ts"]), *(r[name] for name in more)))
+
+    def local(self, date):
+        return date.replace(tzinfo=UTC).astimezone(BERLIN)
+
+    def midnight(self, date):
+        local = self.local(date).replace(hour=0, minute=0, second=0, microsecond=0)
+        return local.astimezone(UTC).replace(tzinfo=None)
+
+    def silent(self):
+        return {name for name in self.names if self.now - self.seen[name] > 15 * MINUTE}
+
+    def triggers(self):
+        found = []
+        for (device, sensor), readings in group(self.find(("distance", "motion")), lambda r: (r["device"], r["sensor"])).items():
+            saw = False
+            for r in sorted(readings, key=lambda r: r["ts"]):
+                sees = r["value"] > 0 if sensor == "motion" else r["value"] < 150
+                if sees and not saw:
+                    found.append(r)
+                saw = sees
+        return sorted(found, key=lambda r: (-milliseconds(r["ts"]), r["device"]))
+
+    def outside(self):
+        return [r for r in self.triggers() if not 6 <= self.local(r["ts"]).hour < 22]
+
+
+class Checks:
+    """For each query, by its name, whether its rows are right. `near` compares numbers, `same` anything."""
+
+    def __init__(self, test, world):
+        self.test, self.world = test, world
+
+    def same(self, rows, expected, *names):
+        self.test.assertEqual([tuple(row.get(name) for name in names) for row in rows], expected)
+
+    def near(self, rows, expected, *names):
+        self.test.assertEqual(len(rows), len(expected))
+        for row, wanted in zip(rows, expected):
+            for name, value in zip(names, wanted):
+                if isinstance(value, float) and row.get(name) is not None:
+                    self.test.assertAlmostEqual(row[name], value, places=6, msg=name)
+                else:
+                    self.test.assertEqual(row.get(name), value, name)
+
+    def values(self, rows, expected):
+        self.test.assertEqual([(row["value"], row["text"]) for row in rows], [(name, name) for name in expected])
+
+    def gapped(self, rows, sensor, name_of, start, end, shift=dt.timedelta(0)):
+        """Rows per bin, with an empty row in the one hole of device-000."""
+        w = self.world
+        readings = [r | {"ts": r["ts"] + shift} for r in w.find((sensor,), w.names[0], start - shift, end - shift)]
+        expected = [(time, *name_of([r["value"] for r in found])) for (time,), found in sorted(w.bins(readings).items())]
+        filled = [row for row in rows if len(row) > 1]
+        self.test.assertEqual([row["time"] for row in rows], sorted(row["time"] for row in rows))
+        empty = [row["time"] for row in rows if len(row) == 1]
+        holes = [a for (a, *_), (b, *_) in zip(expected, expected[1:]) if b - a > 5 * HOUR]
+        self.test.assertEqual(empty, [time + w.interval for time in holes])
+        return filled, expected, empty
+
+    # Fleet
+
+    def fleet_tag(self, rows):
+        self.values(rows, [f"site=s{index}" for index in range(5)])
+
+    def fleet_dev(self, rows):
+        self.values(rows, self.world.names)
+
+    def fleet_devices_a(self, rows):
+        silent = len(self.world.silent())
+        self.same(rows, [(len(self.world.names) - silent, silent)], "reporting", "silent")
+
+    def fleet_silent_devices_a(self, rows):
+        w = self.world
+        self.same(rows, [(name, w.seen[name], w.site[name]) for name in sorted(w.silent(), key=lambda n: (w.seen[n], n))],
+                  "device", "since", "site")
+        for row in rows:
+            self.test.assertLess(abs(row["silent"] - (w.now - row["since"]).total_seconds()), 300)
+
+    def fleet_map_a(self, rows):
+        self.near(rows, [(name, 7.6 + index / 1000, 51.9, int(name in self.world.silent()))
+                         for index, name in enumerate(self.world.names)], "device", "longitude", "latitude", "status")
+
+    def fleet_latest_values_a(self, rows):
+        entries = sorted(self.world.latest.items())
+        self.near(rows, [(*key, r.get("value"), r.get("text"), r.get("unit"), r["ts"]) for key, r in entries],
+                  "device", "sensor", "value", "text", "unit", "time")
+
+    def fleet_battery_a(self, rows):
+        found = sorted((r["value"], device) for (device, sensor), r in self.world.latest.items() if sensor == "battery")
+        self.near(rows, found, "value", "device")
+
+    def fleet_signal_a(self, rows):
+        self.test.assertEqual(rows, [])
+
+    # Device
+
+    device_tag, device_dev = fleet_tag, fleet_dev
+
+    def device_sen(self, rows):
+        self.values(rows, ["battery", "distance", "door", "humidity", "temperature"])
+
+    def device_seen_a(self, rows):
+        w = self.world
+        first = min(r["ts"] for r in w.find(device=w.names[0]))
+        self.same(rows, [(first, w.seen[w.names[0]])], "first", "newest")
+        self.test.assertLess(abs(rows[0]["ago"] - (w.now - w.seen[w.names[0]]).total_seconds()), 300)
+
+    def device_latest_values_a(self, rows):
+        w = self.world
+        entries = sorted((sensor, r) for (device, sensor), r in w.latest.items() if device == w.names[0])
+        self.near(rows, [(sensor, r["value"], r.get("unit"), r["ts"]) for sensor, r in entries], "sensor", "value", "unit", "time")
+
+    def device_on_and_off_a(self, rows):
+        w = self.world
+        expected, before = [], None
+        for (time,), found in sorted(w.bins(w.find(("door",), w.names[0], w.now - DAY)).items()):
+            if (value := max(r["value"] for r in found)) != before:
+                expected.append((time, "door", value))
+            before = value
+        self.test.assertGreater(len(expected), 10)
+        self.same(rows, expected, "time", "sensor", "value")
+
+    def device_sen_a(self, rows):
+        w = self.world
+        filled, expected, empty = self.gapped(rows, "temperature", lambda v: (min(v), max(v), mean(v)), w.now - DAY, w.now)
+        self.test.assertEqual(len(empty), 1)
+        self.near(filled, expected, "time", "min", "max", "mean")
+
+    def device_sen_u(self, rows):
+        self.same(rows, [("celsius",)], "unit")
+
+    def device_sen_and_before_a(self, rows):
+        w = self.world
+        filled, expected, empty = self.gapped(rows, "temperature", lambda v: (mean(v),), w.now - DAY, w.now)
+        self.test.assertEqual(len(empty), 1)
+        self.near(filled, expected, "time", "mean")
+
+    def device_sen_and_before_b(self, rows):
+        w = self.world
+        filled, expected, empty = self.gapped(rows, "temperature", lambda v: (mean(v),), w.now - DAY, w.now, DAY)
+        self.test.assertGreater(len(expected), 20)
+        self.near(filled, expected, "time", "before")
+
+    device_sen_and_before_u = device_sen_u
+
+    # Compare
+
+    compare_tag, compare_dev = fleet_tag, fleet_dev
+
+    def compare_sen(self, rows):
+        self.values(rows, ["battery", "distance", "door", "humidity", "motion", "temperature"])
+
+    def compare_devices_a(self, rows):
+        found = sorted(self.world.bins(self.world.find(("temperature",)), "device").items())
+        self.near(rows, [(time, device, mean([r["value"] for r in readings])) for (time, device), readings in found],
+                  "time", "device", "value")
+
+    compare_devices_u = compare_percentiles_u = device_sen_u
+
+    def compare_percentiles_a(self, rows):
+        found = sorted(self.world.bins(self.world.find(("temperature",))).items())
+        self.test.assertEqual([row["time"] for row in rows], [time for (time,), _ in found])
+        for row, (_, readings) in zip(rows, found):
+            ordered = sorted(r["value"] for r in readings)
+            for name, share in (("p05", 0.05), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p95", 0.95)):
+                at = share * (len(ordered) - 1)
+                low, high = ordered[max(0, int(at) - 1)], ordered[min(len(ordered) - 1, int(at) + 2)]
+                self.test.assertTrue(low <= row[name] <= high, f"{name} {row[name]} of {ordered}")
+
+    def compare_hours_of_the_day_a(self, rows):
+        w = self.world
+        hours = group(w.find(("temperature",)), lambda r: (w.midnight(r["ts"]), f"{w.local(r['ts']).hour:02}"))
+        expected = defaultdict(dict)
+        for (day, hour), readings in hours.items():
+            expected[day][hour] = mean([r["value"] for r in readings])
+        self.test.assertEqual([row["time"] for row in rows], sorted(expected))
+        for row in rows:
+            self.test.assertEqual(set(row) - {"time"}, set(expected[row["time"]]))
+            for hour, value in expected[row["time"]].items():
+                self.test.assertAlmostEqual(row[hour], value, places=6)
+
+    def compare_ranking_a(self, rows):
+        devices = group(self.world.find(("temperature",)), lambda r: r["device"])
+        expected = [(name, mean(v), min(v), max(v), len(v)) for name, found in devices.items() if (v := [r["value"] for r in found])]
+        self.near(rows, sorted(expected, key=lambda row: -row[1])[:100], "device", "mean", "min", "max", "readings")
+
+    # Motion
+
+    motion_tag, motion_dev = fleet_tag, fleet_dev
+
+    def motion_sen(self, rows):
+        self.values(rows, ["distance", "motion"])
+
+    def motion_triggers_a(self, rows):
+        w = self.world
+        self.same(rows, [(len(w.triggers()), 6, len(w.outside()))], "triggers", "devices", "outside")
+        self.test.assertGreater(len(w.outside()), 0)
+        self.test.assertLess(len(w.outside()), len(w.triggers()))
+
+    def motion_newest_triggers_a(self, rows):
+        self.events(rows, self.world.triggers())
+
+    def events(self, rows, expected):
+        self.same(rows, [(r["ts"], r["device"], r["sensor"], r["value"]) for r in expected[:200]], "time", "device", "sensor", "value")
+
+    def motion_outside_the_set_hours_a(self, rows):
+        self.events(rows, self.world.outside())
+
+    def motion_triggers_per_day_a(self, rows):
+        w = self.world
+        counts = Counter((w.midnight(r["ts"]), r["device"]) for r in w.triggers())
+        self.same(rows, [(*key, count) for key, count in sorted(counts.items())], "time", "device", "triggers")
+
+    def motion_distance_a(self, rows):
+        found = sorted(self.world.bins(self.world.find(("distance",)), "device").items())
+        self.near(rows, [(*key, min(r["value"] for r in readings)) for key, readings in found], "time", "device", "nearest")
+
+    def motion_distance_u(self, rows):
+        self.same(rows, [("suffix: cm",)], "unit")
+
+    # Data quality
+
+    data_quality_tag, data_quality_dev = fleet_tag, fleet_dev
+    data_quality_sen = compare_sen
+
+    def data_quality_out_of_range_a(self, rows):
+        found = self.world.find(("temperature",), self.world.names[1])
+        hot = [r for r in found if r["value"] == 99]
+        low = self.world.find(("battery",), self.world.names[7])
+        expected = [(low[0]["device"], "battery", len(low), 10.0, 10.0, max(r["ts"] for r in low), "15 … "),
+                    (hot[0]["device"], "temperature", len(hot), 99.0, 99.0, max(r["ts"] for r in hot), "-30 … 50")]
+        # Battery readings of devices past 65 are below 15 as well.
+        rows = [row for row in rows if row["device"] in (self.world.names[1], self.world.names[7])]
+        self.near(rows, expected, "device", "sensor", "readings", "min", "max", "newest", "limits")
+
+    def data_quality_expected_and_received_a(self, rows):
+        w = self.world
+        row = next(row for row in rows if (row["device"], row["sensor"]) == (w.names[0], "temperature"))
+        received = len(w.find(("temperature",), w.names[0]))
+        self.near([row], [(1800.0, 96, received, 1 - received / 96)], "every", "expected", "received", "missing")
+        self.test.assertEqual(rows, sorted(rows, key=lambda row: -row["missing"]))
+        series = {(r["device"], r["sensor"]) for r in w.find()}
+        self.test.assertEqual(len(rows), min(100, len(series)))
+
+    def data_quality_received_after_measured_a(self, rows):
+        found = sorted(self.world.bins(self.world.find()).items())
+        self.test.assertEqual([row["time"] for row in rows], [time for (time,), _ in found])
+        for row, (_, readings) in zip(rows, found):
+            offsets = [(r["received"] - r["ts"]).total_seconds() for r in readings]
+            self.test.assertTrue(min(offsets) <= row["p05"] <= row["p50"] <= row["p95"] <= max(offsets))
+
+    def data_quality_clocks_a(self, rows):
+        w = self.world
+        self.near(rows[:2], [(w.names[2], 120.0, 120.0, 120.0), (w.names[3], -30.0, -30.0, -30.0)], "device", "min", "median", "max")
+        self.test.assertEqual(len(rows), min(100, len(w.names)))
+
+    def data_quality_late_a(self, rows):
+        w = self.world
+        self.near(rows, [(w.names[2], len(w.find(device=w.names[2])), 120.0)], "device", "readings", "longest")
+
+    # Alerts
+
+    def alert_device_silent(self, rows):
+        w = self.world
+        self.same(rows, [(w.names[0], "s0")], "device", "site")
+        self.test.assertLess(abs(rows[0]["value"] - 7260), 300)
+
+    def alert_site_silent(self, rows):
+        self.same(rows, [("s4", float(sum(site == "s4" for site in self.world.site.values())))], "site", "value")
+
+    def alert_no_data_at_all(self, rows):
+        self.test.assertEqual(len(rows), 1)
+        self.test.assertTrue(60 <= rows[0]["value"] < 360)
+
+    def alert_value_out_of_range(self, rows):
+        w = self.world
+        fresh = [(w.names[1], "temperature", w.site[w.names[1]], 49.0), (w.names[7], "battery", w.site[w.names[7]], 5.0)]
+        self.same(rows, [row for row in fresh if row[0] not in w.silent()], "device", "sensor", "site", "value")
+
+    def alert_sudden_jump(self, rows):
+        w = self.world
+        # One of the hot ones is a jump as well.
+        self.test.assertEqual({(row["device"], row["sensor"]) for row in rows} - {(w.names[1], "temperature")}, {(w.names[6], "temperature")})
+        old = [r["value"] for r in sorted(w.find(("temperature",), w.names[6], w.now - DAY), key=lambda r: r["ts"])][:-1]
+        deviation = (mean([v * v for v in old]) - mean(old) ** 2) ** 0.5
+        row = next(row for row in rows if row["device"] == w.names[6])
+        self.test.assertAlmostEqual(row["value"], (45 - mean(old)) / deviation, delta=1)
+
+
+def method(query):
+    """The name of the check of a query: Device/$sen/A is device_sen_a."""
+    return re.sub(r"\W", "_", query.name.replace(",", "").replace("$", "")).lower()
+
+
+# The server of the tests does not use the time of an alert's query, which is not a constant to it; MongoDB does.
+WITHOUT_BOUNDS = {"Alert/Sudden jump"}
+
+
+@unittest.skipUnless(database.PROGRAM.exists(), f"no server: {database.PROGRAM}")
+class QueriesTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = database.Server()
+        cls.addClassCleanup(cls.server.stop)
+
+    def frame(self, query, rows):
+        """What the plugin can make a frame of: one type per column, nothing nested."""
+        kinds = defaultdict(set)
+        for row in rows:
+            for name, value in row.items():
+                if value is not None:
+                    self.assertIsInstance(value, (bool, int, float, str, dt.datetime), f"{query.name}: {name}")
+                    kinds[name].add("number" if type(value) in (int, float) else type(value).__name__)
+        for name, found in kinds.items():
+            self.assertEqual(len(found), 1, f"{query.name}: {name}")
+        if not query.board:
+            # An alert's table: one number, no time.
+            self.assertNotIn("datetime", set().union(*kinds.values()) if kinds else set())
+            self.assertLessEqual([*kinds.values()].count({"number"}), 1, query.name)
+
+    def pixels(self, query, rows):
+        """Not more rows of a line than columns of pixels."""
+        lines = Counter(tuple(str(row[name]) for name in ("device", "sensor") if name in row) for row in rows if "time" in row)
+        if lines and query.points < 1000:
+            self.assertLessEqual(max(lines.values()), 2 * query.points, query.name)
+            times = Counter((row["time"], *(str(row[name]) for name in ("device", "sensor") if name in row)) for row in rows)
+            self.assertEqual(max(times.values()), 1, query.name)
+
+    def plan(self, world, query):
+        if query.collection != "readings" or query.name in WITHOUT_BOUNDS:
+            return
+        command = {"aggregate": query.collection, "pipeline": world.pipeline(query), "cursor": {}}
+        plan = json.dumps(world.database.command("explain", command, verbosity="queryPlanner"), default=str)
+        self.assertIn("IXSCAN", plan, query.name)
+        self.assertIn('"indexBounds": {"meta.device": ["[\\"device-', plan, query.name)
+        self.assertNotIn("COLLSCAN", plan, query.name)
+
+    def everything(self, layout, devices):
+        world = World(self.server, layout, devices)
+        checks, count = Checks(self, world), 0
+        for query in grafana.queries():
+            with self.subTest(query.name, layout=layout):
+                rows = world.run(query)
+                self.frame(query, rows)
+                getattr(checks, method(query))(rows)
+                self.pixels(query, rows)
+                self.plan(world, query)
+                count += 1
+        self.assertGreater(count, 40)
+
+    def test_documents(self):
+        self.everything("documents", 50)
+
+    def test_timeseries(self):
+        # Fewer: the server of the tests reads a whole time series for every query.
+        self.everything("timeseries", 10)
+
+    def test_tags(self):
+        """Only devices with the chosen tags, and nothing else breaks when nothing fits."""
+        fleet = database.Fleet(10, dt.datetime.now(UTC).replace(tzinfo=None, microsecond=0))
+        tagged = self.server.client["tagged"]
+        database.prepare(tagged, "documents")
+        database.store(tagged, "documents", fleet.readings)
+        query = next(query for query in grafana.queries() if query.name == "Fleet/$dev")
+        for chosen, expected in ((["site=s1", "site=s3"], fleet.names[2:4] + fleet.names[6:8]), (["site=none"], [])):
+            pipeline = json_util.loads(grafana.substitute(query.text, {"tag": chosen}, 0, 1, 1), json_options=OPTIONS)
+            self.assertEqual([row["value"] for row in tagged.devices.aggregate(pipeline)], expected)
+
+    def test_no_data_at_all(self):
+        """A fleet that ended an hour ago: one alarm of all and one per site, and none per device."""
+        fleet = database.Fleet(10, dt.datetime.now(UTC).replace(tzinfo=None, microsecond=0) - HOUR)
+        ended = self.server.client["ended"]
+        database.prepare(ended, "documents")
+        database.store(ended, "documents", fleet.readings)
+        found = {query.name: list(ended.devices.aggregate(json.loads(query.text)))
+                 for query in grafana.queries() if query.name.startswith("Alert/") and query.collection == "devices"}
+        self.assertGreater(found["Alert/No data at all"][0]["value"], 900)
+        self.assertEqual(len(found["Alert/Site silent"]), 5)
+        self.assertEqual(found["Alert/Device silent"], [])
+        self.assertEqual(found["Alert/Value out of range"], [])
+
+    def test_the_user_of_grafana_only_reads(self):
+        """What mongodb-user.js gives Grafana is enough for every query of a fleet's devices, and for nothing else."""
+        server = database.Server()
+        self.addCleanup(server.stop)
+        fleet = database.Fleet(5, dt.datetime.now(UTC).replace(tzinfo=None, microsecond=0))
+        database.prepare(server.client["sluice"], "documents")
+        database.store(server.client["sluice"], "documents", fleet.readings)
+        self.assertIn("role: 'read', db: db.getName()", (grafana.FOLDER / "mongodb-user.js").read_text())
+        server.client["sluice"].command("createUser", "grafana", pwd="secret", roles=[{"role": "read", "db": "sluice"}])
+        server.restart_with_users()
+        client = server.connect(username="grafana", password="secret", authSource="sluice")
+        self.addCleanup(client.close)
+        query = next(query for query in grafana.queries() if query.name == "Fleet/$tag")
+        self.assertEqual(len(list(client["sluice"].devices.aggregate(json.loads(query.text)))), 5)
+        for refused in (lambda: client["sluice"].readings.insert_one({}), lambda: client["sluice"].devices.drop(),
+                        lambda: list(client["sluice"].devices.aggregate([{"$out": "devices"}])),
+                        lambda: list(client["other"].devices.find())):
+            with self.assertRaises(OperationFailure) as caught:
+                refused()
+            self.assertEqual(caught.exception.code, 13)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,36 @@
+"""limits.json: between which values a sensor's readings belong. The one place where they are written down."""
+
+import json
+from pathlib import Path
+
+LIMITS = json.loads((Path(__file__).parent.parent / "limits.json").read_text())
+
+
+def excess(sensor, value):
+    """How far a value is outside the limits of its sensor; not above 0 when it is inside, or there are none."""
+    branches = []
+    for name, bounds in LIMITS.items():
+        below = [{"$subtract": [bounds["min"], value]}] if "min" in bounds else []
+        above = [{"$subtract": [value, bounds["max"]]}] if "max" in bounds else []
+        branches.append({"case": {"$eq": [sensor, name]}, "then": {"$max": below + above}})
+    return {"$switch": {"branches": branches, "default": -1}}
+
+
+def outside():
+    """Readings outside the limits of their sensor, as a filter."""
+    cases = []
+    for name, bounds in LIMITS.items():
+        if "min" in bounds:
+            cases.append({"meta.sensor": name, "value": {"$lt": bounds["min"]}})
+        if "max" in bounds:
+            cases.append({"meta.sensor": name, "value": {"$gt": bounds["max"]}})
+    return {"$or": cases}
+
+
+def text(sensor):
+    """The limits of a sensor in words."""
+    branches = [
+        {"case": {"$eq": [sensor, name]}, "then": f"{bounds.get('min', '')} … {bounds.get('max', '')}"}
+        for name, bounds in LIMITS.items()
+    ]
+    return {"$switch": {"branches": branches, "default": "none"}}
