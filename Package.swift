@@ -83,6 +83,8 @@ let package = Package(
     module("Bridge", ["Readings", "Dialects", "JSON", "MQTT", "Kafka", "Publishing", "Operations"]),
     module("Sink", ["Readings", "JSON", "Kafka", "MongoDB", "Publishing", "Operations"]),
 
+    module("Import", ["Readings", "Dialects", "JSON", "Compression", "Kafka", "Publishing", "Operations"]),
+
     // A fleet for trying all of it
     module("Simulation", ["Readings", "Timestamps", "JSON", "Compression", "HTTPClient", "MQTT", "Operations"]),
 
@@ -93,7 +95,7 @@ let package = Package(
         "Readings", "Dialects", "Timestamps", "Operations", "Crypto", "Keys", "HTTP", "WebSocket", "HTTPClient",
         "Kafka",
         "MongoDB",
-        "MQTT", "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Simulation",
+        "MQTT", "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Import", "Simulation",
       ],
       swiftSettings: strict),
 
@@ -129,6 +131,7 @@ let package = Package(
       ]),
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
     tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
+    tests("Import", ["Import", "Dialects", "Readings", "JSON", "Compression", "TestServers"]),
     tests(
       "Simulation",
       [

@@ -19,9 +19,18 @@ struct CSVRows: ~Copyable {
   /// The line that the row begins in, from 0.
   private(set) var line = 0
 
-  init(_ bytes: UnsafeRawBufferPointer) {
+  /// Whether the row that was none is one whose quotes do not end within the text.
+  private(set) var isUnended = false
+
+  init(_ bytes: UnsafeRawBufferPointer) { self.init(bytes, separator: Self.separator(of: bytes)) }
+
+  init(_ bytes: UnsafeRawBufferPointer, separator: UInt8) {
     self.bytes = bytes
-    // Whichever separates most columns in the first line.
+    self.separator = separator
+  }
+
+  /// Whichever separates most columns in the first line.
+  static func separator(of bytes: UnsafeRawBufferPointer) -> UInt8 {
     let header = bytes.prefix { $0 != UInt8(ascii: "\n") }
     var counts: (comma: Int, semicolon: Int, tab: Int) = (0, 0, 0)
     for byte in header {
@@ -32,11 +41,8 @@ struct CSVRows: ~Copyable {
       default: break
       }
     }
-    if counts.comma >= max(counts.semicolon, counts.tab) {
-      separator = UInt8(ascii: ",")
-    } else {
-      separator = counts.semicolon >= counts.tab ? UInt8(ascii: ";") : UInt8(ascii: "\t")
-    }
+    if counts.comma >= max(counts.semicolon, counts.tab) { return UInt8(ascii: ",") }
+    return counts.semicolon >= counts.tab ? UInt8(ascii: ";") : UInt8(ascii: "\t")
   }
 
   /// Where commas do not separate columns, they may separate a number's parts.
@@ -66,6 +72,9 @@ struct CSVRows: ~Copyable {
     for byte in bytes[start..<index] where byte == UInt8(ascii: "\n") { nextLine += 1 }
     return true
   }
+
+  /// Where the row behind this one begins.
+  var end: Int { index }
 
   /// The text of a field, valid until the next one.
   mutating func text(_ index: Int) -> UnsafeRawBufferPointer {
@@ -104,7 +113,10 @@ struct CSVRows: ~Copyable {
       }
       index += 1
     }
-    guard index < bytes.count else { throw .malformed("", "has quotes that do not end, in column \(fields.count + 1)") }
+    guard index < bytes.count else {
+      isUnended = true
+      throw .malformed("", "has quotes that do not end, in column \(fields.count + 1)")
+    }
     field.end = index
     index += 1
     guard isFieldEnd else { throw .malformed("", "has something behind quotes, in column \(fields.count + 1)") }

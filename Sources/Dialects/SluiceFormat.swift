@@ -20,27 +20,31 @@ package enum SluiceFormat {
   ///
   /// - Parameters:
   ///   - body: has `JSONParser.padding` readable bytes behind it.
+  ///   - device: of readings that name none; empty refuses them.
   ///   - now: the time of arrival, in milliseconds.
   ///   - errors: gets the items that are no readings, in their order.
   /// - Throws: when nothing of the body can be taken; the batch is then as it was.
   package static func decode(
-    padded body: UnsafeRawBufferPointer, framing: Framing, now: Int64, context: DecodingContext,
+    padded body: UnsafeRawBufferPointer, framing: Framing,
+    device: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), now: Int64, context: DecodingContext,
     into batch: ReadingBatch, errors: inout [ItemError]
   ) throws(BodyError) {
     var sequence: Int64?
     try decode(
-      padded: body, framing: framing, now: now, context: context, into: batch, errors: &errors, sequence: &sequence)
+      padded: body, framing: framing, device: device, now: now, context: context, into: batch, errors: &errors,
+      sequence: &sequence)
   }
 
   /// The same, with the sender's number of a message.
   ///
   /// - Parameter sequence: gets the message's `seq`, if it has one that can be read, also when this throws.
   package static func decode(
-    padded body: UnsafeRawBufferPointer, framing: Framing, now: Int64, context: DecodingContext,
+    padded body: UnsafeRawBufferPointer, framing: Framing,
+    device: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), now: Int64, context: DecodingContext,
     into batch: ReadingBatch, errors: inout [ItemError], sequence: inout Int64?
   ) throws(BodyError) {
     let mark = batch.mark
-    var items = Items(batch: batch, context: context, now: now)
+    var items = Items(batch: batch, context: context, device: device, now: now)
     defer { sequence = items.sequence }
     do throws(BodyError) {
       switch framing {
@@ -74,13 +78,15 @@ package enum SluiceFormat {
     let batch: ReadingBatch
     let context: DecodingContext
     let decoder: ReadingDecoder
+    let device: UnsafeRawBufferPointer
     let implied: ReadingDecoder.Implied
     var count = 0
     var errors: [ItemError] = []
     /// The `seq` of an envelope.
     var sequence: Int64?
 
-    init(batch: ReadingBatch, context: DecodingContext, now: Int64) {
+    init(batch: ReadingBatch, context: DecodingContext, device: UnsafeRawBufferPointer, now: Int64) {
+      self.device = device
       self.batch = batch
       self.context = context
       decoder = ReadingDecoder(unknownMembers: .refuse, bounds: context.bounds)
@@ -162,6 +168,8 @@ package enum SluiceFormat {
     private mutating func decodeItem(_ value: JSONValue) throws(BodyError) {
       try admit()
       batch.item = UInt32(truncatingIfNeeded: count - 1)
+      var implied = implied
+      if !device.isEmpty, value["device"] == nil { implied.device = device }
       do {
         try decoder.decode(value, implied: implied, into: batch)
       } catch {

@@ -1,8 +1,8 @@
 // The one table of settings: names, defaults, limits and meanings. Help and README are made from it.
 
 private let everyone = Set(Role.allCases)
-private let kafkaClients: Set<Role> = [.ingest, .bridge, .sink, .dev, .setup, .check, .dlq]
-private let producers: Set<Role> = [.ingest, .bridge, .sink, .dev, .check]
+private let kafkaClients: Set<Role> = [.ingest, .bridge, .sink, .dev, .setup, .check, .dlq, .import]
+private let producers: Set<Role> = [.ingest, .bridge, .sink, .dev, .check, .import]
 private let databaseClients: Set<Role> = [.sink, .dev, .setup, .check]
 private let sinks: Set<Role> = [.sink, .dev, .check]
 private let bridges: Set<Role> = [.bridge, .dev, .check]
@@ -80,11 +80,11 @@ extension Setting {
 
   package static let retention = Setting(
     "SLUICE_RETENTION", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("90d"),
-    roles: [.ingest, .bridge, .sink, .dev, .setup, .check, .dlq],
+    roles: [.ingest, .bridge, .sink, .dev, .setup, .check, .dlq, .import],
     "How long readings are kept, from the time they were measured; older ones are refused.")
   package static let futureTolerance = Setting(
     "SLUICE_FUTURE_TOLERANCE", .duration(.zero ... .seconds(365 * 86_400)), .text("5m"),
-    roles: services.union([.dlq]), "How far ahead of this machine's clock a reading may be.")
+    roles: services.union([.dlq, .import]), "How far ahead of this machine's clock a reading may be.")
   package static let deduplicationWindow = Setting(
     "SLUICE_DEDUPLICATION_WINDOW", .duration(.seconds(1) ... .seconds(2_147_483_647)), .text("24h"),
     roles: databaseClients, "How long a sender's id is remembered.")
@@ -209,7 +209,7 @@ extension Setting {
     "Lines to read, or one JSON object a line.")
   package static let shutdownTimeout = Setting(
     "SLUICE_SHUTDOWN_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("20s"),
-    roles: [.ingest, .bridge, .sink, .dev, .check, .dlq, .simulate],
+    roles: [.ingest, .bridge, .sink, .dev, .check, .dlq, .import, .simulate],
     "How long the process may take to finish its work when it is told to stop.")
   package static let config = Setting(
     "SLUICE_CONFIG", .path, .text(""), roles: everyone,

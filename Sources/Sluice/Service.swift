@@ -24,15 +24,16 @@ struct Service {
   private var sharedLink: KafkaLink?
 
   /// To be made first, on the main thread: it blocks the signals that the process waits for, and threads inherit that.
-  init(_ settings: Settings) {
+  /// - Parameter log: the one that the settings ask for, unless given.
+  init(_ settings: Settings, log: Log? = nil) {
     self.settings = settings
-    log = settings.log(component: settings.role.rawValue)
+    self.log = log ?? settings.log(component: settings.role.rawValue)
     health = Health()
     metrics = Metrics()
     Signals.blockTermination()
-    supervisor = Supervisor(log: log)
+    supervisor = Supervisor(log: self.log)
     metrics.addProcessMetrics()
-    if let breakage { log.warning("broken on purpose, for a test", ["what": .string(breakage.rawValue)]) }
+    if let breakage { self.log.warning("broken on purpose, for a test", ["what": .string(breakage.rawValue)]) }
   }
 
   private init(part name: String, of whole: Service, settings: Settings, link: KafkaLink) {

@@ -43,7 +43,7 @@ enum Sluice {
   private static let commands: [Role: any (Command & SendableMetatype).Type] = [
     .ingest: IngestCommand.self, .bridge: BridgeCommand.self, .sink: SinkCommand.self, .dev: DevCommand.self,
     .setup: SetupCommand.self, .check: CheckCommand.self, .keys: KeysCommand.self, .dlq: DLQCommand.self,
-    .simulate: SimulateCommand.self,
+    .import: ImportCommand.self, .simulate: SimulateCommand.self,
   ]
 
   private static var overview: String {
