@@ -5,16 +5,19 @@ import Operations
 
 /// Whether clients need a key, as the settings say it.
 enum Access {
-  case off
+  /// Everybody may send everything; and whether somebody has said so.
+  case off(isSaid: Bool)
   /// Those of this file.
   case keys(String)
 
-  /// - Throws: when nobody has said that none is needed, or where that is said for everybody who can reach the machine.
+  /// - Throws: where other machines can connect, when there is no file of keys, or when none is said to be needed.
   init(_ settings: Settings) throws(CommandError) {
     let file = settings.string(.keysFile)
     let word = settings.string(.auth)
     let isSaid = settings.origin(.auth) != .default
-    if word == "keys" || (!isSaid && !file.isEmpty) {
+    let address = settings.listenAddress(.httpListen)
+    let isLoopback = address.host == "localhost" || ClientAddress(address.host)?.isLoopback == true
+    if isSaid ? word == "keys" : !file.isEmpty || !isLoopback {
       guard !file.isEmpty else {
         throw .usage(
           "\(Setting.keysFile.name) is missing: name a file of keys (sluice keys create makes one), or say "
@@ -23,14 +26,12 @@ enum Access {
       self = .keys(file)
       return
     }
-    let address = settings.listenAddress(.httpListen)
-    let isLoopback = address.host == "localhost" || ClientAddress(address.host)?.isLoopback == true
     guard isLoopback || word == "off-anywhere" else {
       throw .usage(
         "\(Setting.auth.name)=off on \(address), which other machines can reach: everybody could send everything. Name a "
           + "\(Setting.keysFile.name), listen on 127.0.0.1, or say \(Setting.auth.name)=off-anywhere if that is meant")
     }
-    self = .off
+    self = .off(isSaid: isSaid)
   }
 
   /// What decides in a process; its thread is started.
@@ -42,6 +43,9 @@ enum Access {
       ? nil
       : RatePolicy(rate: Double(rate), burst: burst == 0 ? RatePolicy.usualBurst(of: Double(rate)) : burst)
     guard case .keys(let file) = self else {
+      if case .off(isSaid: false) = self, service.settings.role != .dev {
+        service.log.warning("no keys are asked for: everybody on this machine may send everything")
+      }
       return Authenticator(ring: nil, addressPolicy: policy, metrics: service.metrics)
     }
     do throws(KeyFile.Problem) {

@@ -34,13 +34,13 @@ struct DevTests {
 
   /// Kafka is in memory: at a stop it takes no more, and stores what it took.
   @Test func storesEverythingBeforeItStops() throws {
-    let dev = try DevProcess()
+    let dev = try DevProcess(["--shutdown-timeout", "120s"])
     for request in 0..<20 {
       let body = "[" + (0..<500).map { reading("d\($0 % 50)", request * 500 + $0) }.joined(separator: ",") + "]"
       #expect(try dev.post(body).status == 202)
     }
     dev.process.signal(SIGTERM)
-    #expect(dev.process.wait(timeout: .seconds(60)) == 0, "\(dev.log)")
+    #expect(dev.process.wait(timeout: .seconds(150)) == 0, "\(dev.log)")
     #expect(!dev.log.contains("lost with"))
     try dev.restart()
     #expect(try dev.stored() == (10_000, 10_000))

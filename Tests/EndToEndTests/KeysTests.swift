@@ -78,7 +78,8 @@ import Testing
 
   @Test(
     arguments: [
-      ([:], "SLUICE_KEYS_FILE"), (["SLUICE_AUTH": "off", "SLUICE_HTTP_LISTEN": "0.0.0.0:0"], "off-anywhere"),
+      (["SLUICE_HTTP_LISTEN": "0.0.0.0:0"], "SLUICE_KEYS_FILE"),
+      (["SLUICE_AUTH": "off", "SLUICE_HTTP_LISTEN": "0.0.0.0:0"], "off-anywhere"),
       (["SLUICE_AUTH": "off", "SLUICE_HTTP_LISTEN": "[::]:0"], "off-anywhere"),
       (["SLUICE_KEYS_FILE": "/nowhere/keys.json"], "/nowhere/keys.json"),
       (["SLUICE_AUTH": "keys"], "SLUICE_KEYS_FILE"),
