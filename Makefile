@@ -1,12 +1,16 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test demo bench fuzz lint fmt clean faults dashboards grafana-scale install-dependencies
+.PHONY: build test test-long demo bench fuzz lint fmt clean faults dashboards grafana-scale install-dependencies
 
 build: install-dependencies
 	swift build -c release --product sluice
 
 test:
 	scripts/test
+
+# And those that take minutes each.
+test-long:
+	SLUICE_TEST_LONG=1 scripts/test
 
 # DEMO_SECONDS=30 make demo: ends by itself.
 demo: build

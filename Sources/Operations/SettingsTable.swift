@@ -159,8 +159,7 @@ extension Setting {
     "Readings at once from one address, after a silence; 0: those of ten seconds.")
   package static let auth = Setting(
     "SLUICE_AUTH", .oneOf(["keys", "off", "off-anywhere"]), .byRole([.dev: "off"], otherwise: "keys"), roles: ingests,
-    "Whether clients need a key of SLUICE_KEYS_FILE. Unless said, they do where there is one or other machines can connect; "
-      + "off is refused there.")
+    "Whether clients need a key; unless said, they do where SLUICE_KEYS_FILE is set or other machines can connect.")
   package static let keysFile = Setting(
     "SLUICE_KEYS_FILE", .path, .text(""), roles: [.ingest, .dev, .check, .keys],
     "File of the keys, which sluice keys writes; it is reread when it changes.")

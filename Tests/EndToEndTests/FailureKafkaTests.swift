@@ -9,7 +9,10 @@ import Testing
 private let servers = KafkaServer.isAvailable && MongoServer.isAvailable && MosquittoServer.isAvailable
 
 /// What Kafka does to all roles.
-@Suite(.enabled(if: servers, "needs Kafka, MongoDB and mosquitto")) struct FailureKafkaTests {
+@Suite(
+  .enabled(if: TestServers.runsLongTests, "takes minutes: make test-long"),
+  .enabled(if: servers, "needs Kafka, MongoDB and mosquitto")) struct FailureKafkaTests
+{
   /// Gone at the start, then frozen under a flood, then gone in service.
   @Test func kafkaIsAway() throws {
     let kafka = try KafkaServer()

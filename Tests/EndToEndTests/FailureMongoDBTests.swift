@@ -6,7 +6,9 @@ import Testing
 
 /// What a database does to the sink for longer than every timeout: it pauses, says so once, stays in its group, and then
 /// stores everything once.
-@Suite(.enabled(if: KafkaServer.isAvailable && MongoServer.isAvailable, "needs Kafka and MongoDB"))
+@Suite(
+  .enabled(if: TestServers.runsLongTests, "takes minutes: make test-long"),
+  .enabled(if: KafkaServer.isAvailable && MongoServer.isAvailable, "needs Kafka and MongoDB"))
 struct FailureMongoDBTests {
   /// Timeouts so short that an outage of `outage` is longer than all of them, also than that of recovery.
   private static let timeouts = [

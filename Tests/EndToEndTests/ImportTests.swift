@@ -7,7 +7,10 @@ import Testing
 private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
 
 /// `sluice import` with real servers.
-@Suite(.enabled(if: servers, "needs Kafka and MongoDB")) struct ImportTests {
+@Suite(
+  .enabled(if: TestServers.runsLongTests, "takes minutes: make test-long"),
+  .enabled(if: servers, "needs Kafka and MongoDB")) struct ImportTests
+{
   private func write(_ roles: Roles, _ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
     let path = "\(roles.folder)/\(name)"
     try Data(bytes).write(to: URL(filePath: path))

@@ -19,6 +19,9 @@ package enum TestServers {
     return here.deletingLastPathComponent().appendingPathComponent("sluice").path
   }()
 
+  /// Whether tests that take minutes are run too; use in `.enabled(if:)`.
+  package static let runsLongTests = ProcessInfo.processInfo.environment["SLUICE_TEST_LONG"] == "1"
+
   /// All that this test process writes is below this folder; `make test` ends and removes what is left in it.
   package static let root: String = {
     let base = ProcessInfo.processInfo.environment["SLUICE_TEST_FOLDER"] ?? NSTemporaryDirectory()
