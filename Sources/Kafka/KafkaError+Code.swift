@@ -70,6 +70,8 @@ extension KafkaError.Code {
   package static let rebalanceInProgress = Self(RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS)
   /// The principal may not do that with the topic.
   package static let topicAuthorizationFailed = Self(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+  /// The principal may not do that at all; to an idempotent producer without the right to write so it is the end.
+  package static let clusterAuthorizationFailed = Self(RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
   /// The principal may not do that with the group.
   package static let groupAuthorizationFailed = Self(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
   /// A broker is not the leader of the partition (any longer).

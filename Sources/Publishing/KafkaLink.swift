@@ -120,20 +120,27 @@ package final class KafkaLink: Sendable {
   package func start(under supervisor: Supervisor) {
     supervisor.start("kafka-reports", mayEnd: true) { [producer] in producer.run() }
     supervisor.start("kafka-probe") { [self] in
+      var backoff = Backoff(base: .milliseconds(200), cap: .seconds(30))
       while !supervisor.isStopping {
         let (failed, observer) = client.withLock { ($0.producer, $0.observer) }
-        if let error = observer.fatalError { try replace(failed, error, supervisor) }
-        probe()
-        if supervisor.waitForStop(timeout: isAvailable.load(ordering: .relaxed) ? .seconds(1) : .milliseconds(200)) {
-          return
+        if let error = observer.fatalError {
+          setUnavailable("the producer has failed: \(error)")
+          if supervisor.waitForStop(timeout: backoff.next()) { return }
+          try replace(failed, supervisor)
+          // A reason that lasts, such as a right that is missing, shows itself soon: until then it is not taken for well.
+          if supervisor.waitForStop(timeout: .seconds(1)) { return }
+          continue
         }
+        probe()
+        let isWell = isAvailable.load(ordering: .relaxed)
+        if isWell { backoff.reset() }
+        if supervisor.waitForStop(timeout: isWell ? .seconds(1) : .milliseconds(200)) { return }
       }
     }
   }
 
   /// Puts a new producer in the place of one that has failed for good.
-  private func replace(_ failed: Producer, _ error: KafkaError, _ supervisor: Supervisor) throws(KafkaError) {
-    log.warning("the producer has failed and is replaced", ["reason": .string("\(error)")])
+  private func replace(_ failed: Producer, _ supervisor: Supervisor) throws(KafkaError) {
     let new = try Self.client(kafka, log: log)
     supervisor.start("kafka-reports", mayEnd: true) { new.producer.run() }
     // Before it is out of use, so that whoever closes this finds it.

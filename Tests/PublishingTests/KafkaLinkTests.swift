@@ -57,4 +57,38 @@ import Testing
     supervisor.requestStop()
     link.close(timeout: .seconds(5))
   }
+
+  /// As where the right to write idempotently is missing: one line when it goes and one when it is back.
+  @Test func isCalmAboutAReasonThatLasts() throws {
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    try cluster.createTopic("readings", partitions: 1)
+    try cluster.fail(.initProducerID, with: Array(repeating: .clusterAuthorizationFailed, count: 3))
+    let lines = Mutex("")
+    let log = Log(component: "test", level: .info) { line in
+      lines.withLock { $0 += String(decoding: line, as: UTF8.self) }
+    }
+    let supervisor = Supervisor(log: log)
+    let metrics = Metrics()
+    let link = try KafkaLink(
+      KafkaLink.Configuration(
+        kafka: KafkaConfiguration(brokers: cluster.bootstrapServers), topics: ["readings"], deliveryTimeout: .seconds(3),
+        queueMessages: 10_000, queueBytes: 1 << 20, linger: .milliseconds(1)),
+      log: log, health: Health(), metrics: metrics)
+    link.start(under: supervisor)
+    func count(_ text: String) -> Int { lines.withLock { $0.split(separator: "\n").count { $0.contains(text) } } }
+    try eventually("it is replaced as often as it takes") {
+      String(decoding: metrics.render(), as: UTF8.self).contains("sluice_kafka_producers_replaced_total 3\n")
+        && link.unavailability == nil
+    }
+    let producer = try DeadLetterProducer(link, topic: "readings")
+    let reports = Reports()
+    let letter = DeadLetter(key: [1], value: [2], original: [], reason: "test", detail: "", source: "test", now: 0)
+    producer.publish(letter, receiver: reports, index: 0)
+    try eventually("it is acknowledged") { reports.acknowledged == 1 }
+    #expect(count("the producer has failed") == 1, "\(lines.withLock { $0 })")
+    #expect(count("is failing") <= 2 && count("works again") <= 2, "\(lines.withLock { $0 })")
+    supervisor.requestStop()
+    link.close(timeout: .seconds(5))
+  }
 }
