@@ -135,16 +135,9 @@ struct BoxMeasurements {
       guard let values = root["sensordatavalues"], values.kind == .array else {
         throw .malformed("Invalid luftdaten json. Missing `sensordatavalues`")
       }
-      var index = 0
-      var applicable = 0
-      for value in values.elements {
-        if let type = value["value_type"]?.string, let name = name(ofLuftdaten: type) {
-          applicable += 1
-          try intake.item(index) { () throws(Rejection) in try append(named: name, value["value"]) }
-        }
-        index += 1
+      try take(values.elements) { value in
+        value["value_type"]?.string.flatMap { name(ofLuftdaten: $0) }.map { ($0, value["value"]) }
       }
-      if applicable == 0 { throw .malformed("No applicable values found") }
     }
   }
 
@@ -154,17 +147,21 @@ struct BoxMeasurements {
       guard let reading = root["reading"], reading.kind == .object else {
         throw .malformed("Invalid hackair json. Missing `readings`")
       }
-      var index = 0
-      var applicable = 0
-      for member in reading.members {
-        if let name = name(ofHackAIR: member.name) {
-          applicable += 1
-          try intake.item(index) { () throws(Rejection) in try append(named: name, member.value) }
-        }
-        index += 1
-      }
-      if applicable == 0 { throw .malformed("No applicable values found") }
+      try take(reading.members) { member in name(ofHackAIR: member.name).map { ($0, member.value) } }
     }
+  }
+
+  /// Takes those of a body's items that belong to a sensor; a body without any is none of this form.
+  private func take<Items: Sequence>(
+    _ items: Items, _ sensor: (Items.Element) -> (name: SensorName, value: JSONValue?)?
+  ) throws(BodyError) {
+    var applicable = 0
+    for (index, item) in items.enumerated() {
+      guard let (name, value) = sensor(item) else { continue }
+      applicable += 1
+      try intake.item(index) { () throws(Rejection) in try append(named: name, value) }
+    }
+    if applicable == 0 { throw .malformed("No applicable values found") }
   }
 
   /// The sensor that a value belongs to; nil for a value that openSenseMap leaves out.

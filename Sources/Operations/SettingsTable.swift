@@ -158,8 +158,8 @@ extension Setting {
     "SLUICE_HTTP_RATE_PER_ADDRESS_BURST", .integer(0...1_000_000), .text("0"), roles: ingests,
     "Readings at once from one address, after a silence; 0: those of ten seconds.")
   package static let auth = Setting(
-    "SLUICE_AUTH", .oneOf(["keys", "off", "off-anywhere"]), .byRole([.dev: "off"], otherwise: "keys"), roles: ingests,
-    "Whether clients need a key; unless said, they do where SLUICE_KEYS_FILE is set or other machines can connect.")
+    "SLUICE_AUTH", .oneOf(["auto", "keys", "off", "off-anywhere"]), .text("auto"), roles: ingests,
+    "Whether clients need a key; auto: where SLUICE_KEYS_FILE is set or other machines can connect.")
   package static let keysFile = Setting(
     "SLUICE_KEYS_FILE", .path, .text(""), roles: [.ingest, .dev, .check, .keys],
     "File of the keys, which sluice keys writes; it is reread when it changes.")

@@ -5,8 +5,8 @@ import Operations
 
 /// Whether clients need a key, as the settings say it.
 enum Access {
-  /// Everybody may send everything; and whether somebody has said so.
-  case off(isSaid: Bool)
+  /// Everybody may send everything.
+  case off
   /// Those of this file.
   case keys(String)
 
@@ -14,10 +14,9 @@ enum Access {
   init(_ settings: Settings) throws(CommandError) {
     let file = settings.string(.keysFile)
     let word = settings.string(.auth)
-    let isSaid = settings.origin(.auth) != .default
     let address = settings.listenAddress(.httpListen)
     let isLoopback = address.host == "localhost" || ClientAddress(address.host)?.isLoopback == true
-    if isSaid ? word == "keys" : !file.isEmpty || !isLoopback {
+    if word == "keys" || word == "auto" && (!file.isEmpty || !isLoopback) {
       guard !file.isEmpty else {
         throw .usage(
           "\(Setting.keysFile.name) is missing: name a file of keys (sluice keys create makes one), or say "
@@ -31,7 +30,7 @@ enum Access {
         "\(Setting.auth.name)=off on \(address), which other machines can reach: everybody could send everything. Name a "
           + "\(Setting.keysFile.name), listen on 127.0.0.1, or say \(Setting.auth.name)=off-anywhere if that is meant")
     }
-    self = .off(isSaid: isSaid)
+    self = .off
   }
 
   /// What decides in a process; its thread is started.
@@ -43,7 +42,7 @@ enum Access {
       ? nil
       : RatePolicy(rate: Double(rate), burst: burst == 0 ? RatePolicy.usualBurst(of: Double(rate)) : burst)
     guard case .keys(let file) = self else {
-      if case .off(isSaid: false) = self, service.settings.role != .dev {
+      if service.settings.string(.auth) == "auto" {
         service.log.warning("no keys are asked for: everybody on this machine may send everything")
       }
       return Authenticator(ring: nil, addressPolicy: policy, metrics: service.metrics)

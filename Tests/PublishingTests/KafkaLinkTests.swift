@@ -72,7 +72,8 @@ import Testing
     let metrics = Metrics()
     let link = try KafkaLink(
       KafkaLink.Configuration(
-        kafka: KafkaConfiguration(brokers: cluster.bootstrapServers), topics: ["readings"], deliveryTimeout: .seconds(3),
+        kafka: KafkaConfiguration(brokers: cluster.bootstrapServers), topics: ["readings"],
+        deliveryTimeout: .seconds(3),
         queueMessages: 10_000, queueBytes: 1 << 20, linger: .milliseconds(1)),
       log: log, health: Health(), metrics: metrics)
     link.start(under: supervisor)

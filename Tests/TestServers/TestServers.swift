@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Operations
 import Synchronization
 
@@ -57,26 +58,48 @@ package enum TestServers {
     }
   }
 
-  private static func isFree(_ port: UInt16) -> Bool { withSocket(port) { bind($0, $1, $2) } == 0 }
+  private static func isFree(_ port: UInt16) -> Bool { withSocket(port) { Glibc.bind($0, $1, $2) } == 0 }
 
   /// Whether something accepts connections on a port of 127.0.0.1.
-  package static func accepts(_ port: UInt16) -> Bool { withSocket(port) { connect($0, $1, $2) } == 0 }
+  package static func accepts(_ port: UInt16) -> Bool { withSocket(port) { Glibc.connect($0, $1, $2) } == 0 }
+
+  /// A TCP socket connected to a port of 127.0.0.1, for the caller to close.
+  /// - Parameter configure: what to do with it before it is connected.
+  package static func connect(_ port: UInt16, configure: (Int32) -> Void = { _ in }) throws -> Int32 {
+    let (descriptor, code) = openSocket(port) {
+      configure($0)
+      return Glibc.connect($0, $1, $2)
+    }
+    guard code == 0 else {
+      close(descriptor)
+      throw TestServerError("cannot connect to port \(port)")
+    }
+    return descriptor
+  }
 
   private static func withSocket(
     _ port: UInt16, _ body: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
   ) -> Int32 {
+    let (descriptor, code) = openSocket(port, body)
+    close(descriptor)
+    return code
+  }
+
+  private static func openSocket(
+    _ port: UInt16, _ body: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) -> (descriptor: Int32, code: Int32) {
     // Closed on exec, for a server started meanwhile would inherit it and hold the port.
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    defer { close(descriptor) }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
     address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    return withUnsafePointer(to: &address) {
+    let code = withUnsafePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         body(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
+    return (descriptor, code)
   }
 
   /// Waits until SIGSTOP has reached all threads of a process: until then one of them may still answer.
