@@ -1,4 +1,5 @@
 import CMongoC
+import Glibc
 import Synchronization
 
 /// How important libmongoc thinks a message of its log is.
@@ -39,6 +40,12 @@ enum MongoLibrary {
 }
 
 extension MongoPool {
+  /// Removes the file of libmongoc's counters, which it makes when it is loaded and which only a tool of its own reads: it would
+  /// outlive a process that is killed, and another of the same number would warn of it on standard error.
+  package static func removeCounters() {
+    unsafe shm_unlink("/mongoc-\(getpid())")
+  }
+
   /// Sends libmongoc's own log, of all pools, to `handler` instead of to standard output and error. Best before the first
   /// pool is made.
   ///

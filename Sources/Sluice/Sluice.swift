@@ -1,4 +1,5 @@
 import Glibc
+import MongoDB
 import Operations
 
 /// The executable: one file per subcommand, chosen here.
@@ -7,6 +8,7 @@ enum Sluice {
   static func main() {
     // A client that goes away while it is written to must be an error, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    MongoPool.removeCounters()
     let arguments = Array(CommandLine.arguments.dropFirst())
     do throws(CommandError) {
       exit(try run(arguments))

@@ -46,17 +46,21 @@ final class TestBridge: Sendable {
   let metrics = Metrics()
   let health = Health()
 
+  /// - Parameter messageBytes: the longest message that the client sends; nil: what the link chooses.
   init(
     _ mosquitto: MosquittoServer, _ topics: Topics, clientID: String = "bridge", group: String? = "sluice",
-    deliveryTimeout: Duration = .seconds(10), keepAlive: Duration = .seconds(60), batchMessages: Int = 5_000
+    deliveryTimeout: Duration = .seconds(10), keepAlive: Duration = .seconds(60), batchMessages: Int = 5_000,
+    messageBytes: Int? = nil
   ) throws {
     let lines = Lines()
     let log = Log(component: "bridge", output: { line in lines.append(line) })
     self.log = lines
     supervisor = Supervisor(log: log)
+    var kafka = KafkaConfiguration(brokers: topics.brokers)
+    if let messageBytes { kafka.set("message.max.bytes", "\(messageBytes)") }
     let link = try KafkaLink(
       KafkaLink.Configuration(
-        kafka: KafkaConfiguration(brokers: topics.brokers), topics: [topics.readings, topics.deadLetters],
+        kafka: kafka, topics: [topics.readings, topics.deadLetters],
         deliveryTimeout: deliveryTimeout, queueMessages: 100_000, queueBytes: 64 << 20, linger: .milliseconds(1)),
       log: log, health: health, metrics: metrics)
     link.start(under: supervisor)

@@ -156,7 +156,7 @@ import Testing
     #expect(messages.map(\.isRetained) == [true, false, false, false])
     #expect(messages[0].text == "before")
     #expect(messages[1].payload.isEmpty)
-    #expect(messages[2].payload == binary)
+    #expect(messages[2].payload.elementsEqual(binary))
     #expect(messages.allSatisfy { $0.mid > 0 })
   }
 

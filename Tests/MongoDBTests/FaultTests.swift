@@ -205,6 +205,11 @@ struct FaultTests {
     #expect(seen.all.withLock { $0 }.contains { $0.hasPrefix("mongoc: ") })
   }
 
+  @Test func noFileIsLeftInSharedMemory() {
+    MongoPool.removeCounters()
+    #expect(!FileManager.default.fileExists(atPath: "/dev/shm/mongoc-\(getpid())"))
+  }
+
   @Test func whatTheConnectionStringSaysWins() throws {
     let plain = try MongoPool(uri: "mongodb://u:secret@one,two:27018/data", applicationName: "sluice", maximumSize: 3)
     #expect(plain.servers == "one:27017,two:27018")

@@ -36,7 +36,7 @@ import Testing
     }
     let whole = letter((0..<70_000).map { UInt8(truncatingIfNeeded: $0) })
     let shorter = try #require(whole.shortened())
-    #expect(shorter.value == Array(try #require(whole.value)[..<65_536]))
+    #expect(shorter.value?.elementsEqual(try #require(whole.value)[..<65_536]) == true)
     #expect(texts(shorter) == texts(whole) + ["dlq-truncated=70000"])
     #expect(shorter.key == whole.key)
     let empty = try #require(shorter.shortened())
