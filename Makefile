@@ -1,6 +1,7 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test test-long demo bench fuzz lint fmt clean faults dashboards grafana-scale install-dependencies
+.PHONY: build test test-long demo bench fuzz lint fmt clean faults dashboards grafana-scale install-dependencies \
+	deb deb-test
 
 build: install-dependencies
 	swift build -c release --product sluice
@@ -35,6 +36,14 @@ dashboards:
 # Times every query of the dashboards over two million readings (grafana/RESULTS.md); wants ../shared/servers.
 grafana-scale: install-dependencies
 	.venv/bin/python Tests/GrafanaTests/scale.py
+
+# The Debian package, .build/deb/sluice_*.deb.
+deb: install-dependencies
+	scripts/deb
+
+# Installs it in a fresh Debian 12, runs it, and purges it; as root, with debootstrap.
+deb-test: deb
+	scripts/deb-test
 
 lint:
 	swift format lint --strict --recursive Sources Tests Package.swift
