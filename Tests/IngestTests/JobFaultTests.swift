@@ -37,6 +37,13 @@ import Testing
       }
     }
 
+    /// The answer, once all is sent.
+    func answer(of job: JobConnection) throws -> (status: Int, text: String) {
+      try eventually(timeout: .seconds(300), "it is answered") { job.connection.isReadable }
+      defer { try? finish() }
+      return try job.connection.receive()
+    }
+
     func finish() throws { try background.withLock { $0.take() }?.value() }
   }
 
@@ -61,8 +68,7 @@ import Testing
       }
       #expect(flood.bytes < 15 << 20)
       try cluster.setRoundTripTime(.zero, broker: 1)
-      let answer = try job.connection.receive()
-      try flood.finish()
+      let answer = try flood.answer(of: job)
       let count = Self.pieces * 3_000
       #expect(answer.status == 202 && answer.text.contains("\"accepted\":\(count),"), "\(answer)")
       #expect(served.metric("sluice_kafka_acknowledged_total") == count + 1)
@@ -82,8 +88,7 @@ import Testing
       try flood.waitUntilHeldUp()
       #expect(try served.onlyJob().state == "running")
       try cluster.setBroker(1, up: true)
-      let answer = try job.connection.receive()
-      try flood.finish()
+      let answer = try flood.answer(of: job)
       let count = Self.pieces * 3_000
       // With ids everything can be sent again, and nothing is left in doubt.
       #expect(answer.status == 202, "\(answer)")

@@ -112,7 +112,9 @@ package final class JobService: Sendable {
 
   // MARK: Records
 
-  /// A job that this owner may see; nil asks for everything there is.
+  /// The job of that id, if this owner may see it.
+  ///
+  /// - Parameter seesAll: whether everybody may see everything, for there are no keys.
   func find(_ id: String, owner: String?, seesAll: Bool) -> Job? {
     state.withLock { $0.jobs[id] }.flatMap { seesAll || $0.owner == owner ? $0 : nil }
   }
