@@ -70,14 +70,11 @@ package final class JobService: Sendable {
   /// Why there is no room for a job.
   enum Refusal: Error { case stopping, full, share }
 
-  /// Takes a place for a job. `start` or `giveUp` has to follow.
+  /// Takes a place for a job; `start` has to follow.
   func reserve(for grant: Grant) throws(Refusal) {
     if state.withLock({ $0.isStopping }) { throw .stopping }
     guard places.take(1, for: grant.account.jobs) else { throw places.inUse == settings.concurrent ? .full : .share }
   }
-
-  /// Gives a place back.
-  func giveUp(_ grant: Grant) { places.give(1, of: grant.account.jobs) }
 
   /// Makes a job's record.
   func make(owner: String?, format: JobRecord.Format, url: FetchURL?, now: Int64) -> Job {
