@@ -12,10 +12,11 @@ package final class IngestService: RequestHandler {
   /// - Parameters:
   ///   - authenticator: who may send; nil: everybody.
   ///   - streams: serves `/v1/stream`, which is not there without it. The owner runs and stops it, before the HTTP server.
+  ///   - jobs: serves `/v1/jobs`, which is not there without it. The owner runs and stops it, before the HTTP server.
   ///   - now: milliseconds since 1970.
   package init(
     publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, authenticator: Authenticator? = nil,
-    streams: WebSocketServer? = nil, log: Log = Log(component: "stream"),
+    streams: WebSocketServer? = nil, jobs: JobService? = nil, log: Log = Log(component: "stream"),
     dialects: DialectSettings = DialectSettings(),
     now: @escaping @Sendable () -> Int64 = Clock.nowMilliseconds
   ) {
@@ -28,6 +29,7 @@ package final class IngestService: RequestHandler {
       let stream = StreamRoute(readings, server: streams, metrics: metrics, log: log)
       router.on(.get, "/v1/stream") { head, _ in stream.begin(head) }
     }
+    if let jobs { JobsRoute(readings, jobs).add(to: &router) }
     self.router = router
     counters = RequestCounters(metrics)
   }

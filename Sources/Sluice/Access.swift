@@ -73,7 +73,7 @@ enum Access {
     policy.requestHeaders = [
       "Authorization", "Content-Type", "Content-Encoding", "Idempotency-Key", "X-API-Key", "traceparent",
     ]
-    policy.exposedHeaders = ["Retry-After", "RateLimit", "RateLimit-Policy"]
+    policy.exposedHeaders = ["Location", "Retry-After", "RateLimit", "RateLimit-Policy"]
     return policy
   }
 }

@@ -35,6 +35,7 @@ enum IngestCommand: Command {
     let dialects = DialectSettings(
       lineProtocol: .init(deviceTags: settings.words(.influxdbDeviceTags)), boxes: boxes)
     let streams = try streams(settings)
+    let jobs = try jobs(in: service)
     let server = try service.listen(.httpListen, name: "http") { configuration in
       configuration.threads = settings.int(.httpThreads)
       configuration.connectionLimit = settings.int(.httpConnections)
@@ -47,11 +48,12 @@ enum IngestCommand: Command {
     } handler: {
       IngestService(
         publisher: publisher, limits: limits, metrics: service.metrics, authenticator: authenticator, streams: streams,
-        log: service.log.component("stream"), dialects: dialects)
+        jobs: jobs, log: service.log.component("stream"), dialects: dialects)
     }
     for (index, loop) in streams.loops.enumerated() {
       service.supervisor.start("stream-\(index)") { loop.run() }
     }
+    for index in 0..<jobs.threadCount { service.supervisor.start("job-\(index)") { jobs.work() } }
     service.metrics.gauge("sluice_http_connections", "Open connections.") { Double(server.connectionCount) }
     service.log.info("listening", ["address": .string("\(settings.listenAddress(.httpListen).host):\(server.port)")])
     if Access.tlsFiles(settings) != nil { watchTLS(of: server, in: service) }
@@ -61,10 +63,33 @@ enum IngestCommand: Command {
     service.supervisor.onStop("producer") { link.close(timeout: timeout / 2) }
     service.supervisor.onStop("http") {
       let deadline = Clock.monotonic() + timeout / 2
-      // No new connections; streams and requests then finish side by side.
+      // No new connections; jobs, streams and requests then finish side by side.
       server.quiesce()
-      streams.stop(timeout: timeout / 2)
+      jobs.stop(timeout: timeout / 4)
+      streams.stop(timeout: max(deadline - Clock.monotonic(), .zero))
       server.stop(timeout: max(deadline - Clock.monotonic(), .zero))
+    }
+  }
+
+  private static func jobs(in service: Service) throws(CommandError) -> JobService {
+    let settings = service.settings
+    let allowance: FetchAllowance
+    do {
+      allowance = try FetchAllowance(settings.string(.jobsFetchAllow))
+    } catch {
+      throw .usage("\(Setting.jobsFetchAllow.name): \(error)")
+    }
+    var jobs = JobSettings(allowance: allowance)
+    let directory = settings.string(.jobsDirectory)
+    jobs.directory = directory.isEmpty ? nil : directory
+    jobs.kept = settings.int(.jobsKept)
+    jobs.concurrent = settings.int(.jobsConcurrent)
+    jobs.silence = settings.duration(.jobsSilence)
+    jobs.patience = settings.duration(.jobsPatience)
+    do {
+      return try JobService(jobs, log: service.log.component("jobs"), metrics: service.metrics)
+    } catch {
+      throw .failed("\(Setting.jobsDirectory.name) (\(directory)): \(error)")
     }
   }
 

@@ -162,6 +162,8 @@ final class Request: Sendable {
   // The tests drive a request from one thread; reports of others only add answers.
   nonisolated(unsafe) private var receiver: (any BodyReceiver)?
   private let answers = Mutex<[Response]>([])
+  // Made at the beginning, as by a server.
+  nonisolated(unsafe) private var exchange: Exchange?
 
   init(_ disposition: Disposition) {
     switch disposition {
@@ -169,6 +171,9 @@ final class Request: Sendable {
     case .receive(let receiver): self.receiver = receiver
     case .upgrade: Issue.record("an upgrade needs a connection")
     }
+    let exchange = Exchange { [weak self] response in self?.answers.withLock { $0.append(response) } }
+    self.exchange = exchange
+    receiver?.began(exchange)
   }
 
   func send(_ piece: [UInt8]) {
@@ -179,8 +184,7 @@ final class Request: Sendable {
   }
 
   func finish() {
-    guard let receiver else { return }
-    let exchange = Exchange { [weak self] response in self?.answers.withLock { $0.append(response) } }
+    guard let receiver, let exchange else { return }
     if let answer = receiver.finish(exchange) { exchange.respond(answer) }
   }
 

@@ -27,6 +27,7 @@ final class Served: Sendable {
     var keys: KeyRing?
     /// Brokers other than the cluster of this process.
     var brokers: String?
+    var jobs: JobSettings?
   }
 
   let topic = "sensor-data-\(UUID().uuidString.prefix(8))"
@@ -35,6 +36,7 @@ final class Served: Sendable {
   let cluster: MockCluster?
   let server: HTTPServer
   let streams: WebSocketServer
+  let jobService: JobService
   private let brokers: String
   private let link: KafkaLink
   private let supervisor: Supervisor
@@ -70,6 +72,9 @@ final class Served: Sendable {
     let streams = try WebSocketServer(streaming)
     self.streams = streams
     for loop in streams.loops { supervisor.start("stream", mayEnd: true) { loop.run() } }
+    let jobs = try JobService(options.jobs ?? JobSettings(allowance: FetchAllowance()), log: log, metrics: metrics)
+    jobService = jobs
+    for _ in 0..<jobs.threadCount { supervisor.start("job", mayEnd: true) { jobs.work() } }
     server = try HTTPServer(
       configuration,
       handler: IngestService(
@@ -79,13 +84,14 @@ final class Served: Sendable {
           bounds: TimeBounds(futureTolerance: 300_000, retention: 90 * 86_400_000)),
         metrics: metrics,
         authenticator: options.keys.map { [metrics] in Authenticator(ring: $0, metrics: metrics) }, streams: streams,
-        log: log))
+        jobs: jobs, log: log))
     if options.isKafkaUp { try waitUntilAvailable() }
   }
 
   /// Ends it in the order in which a process does.
   func stop() {
     server.quiesce()
+    jobService.stop(timeout: .seconds(5))
     streams.stop(timeout: .seconds(5))
     server.stop(timeout: .seconds(5))
     link.close(timeout: .seconds(5))
