@@ -22,7 +22,8 @@ struct OpenAPIDocument {
 
   private static let notes = """
     Sensor readings in, and an answer once Kafka has them. Bodies may be compressed with `Content-Encoding: gzip` or \
-    `deflate`. In JSON a whole number of more than 64 bits needs an exponent. Where GET is answered, HEAD is too; OPTIONS says what a path allows; any other path is 404.
+    `deflate`. In JSON a whole number of more than 64 bits needs an exponent. Where GET is answered, HEAD is too; OPTIONS \
+    says what a path allows; any other path is 404.
     """
 
   private static func text(_ operation: Operation, _ asksForKeys: Bool) -> String {

@@ -44,6 +44,7 @@ struct Operation: Sendable {
   var notes = ""
   var parameters: [Parameter] = []
   var bodies: [Body] = []
+  /// Whether a request without a body is refused.
   var needsBody = true
   var answers: [Answer]
   /// Where a key may stand, by the names of `Schemas.credentials`; empty: none is asked for.
