@@ -35,6 +35,7 @@ extension ServerCore {
     if let refusal = unsafe refusal(of: framing, method: head.method, url: url, version: version) {
       return unsafe refuse(exchange, with: refusal, on: connection)
     }
+    if let refusal = crossOrigin.refusal(head) { return unsafe refuse(exchange, with: refusal, on: connection) }
     if crossOrigin.isOn {
       unsafe exchange.progress.extraHeaders = crossOrigin.headers(for: head.header("Origin"))
       if let answer = crossOrigin.preflight(head) { return unsafe refuse(exchange, with: answer, on: connection) }

@@ -23,16 +23,20 @@ package final class IngestService: RequestHandler {
     let readings = ReadingsRoute(
       publisher: publisher, limits: limits, metrics: metrics,
       authenticator: authenticator ?? Authenticator(ring: nil, metrics: metrics), now: now)
-    var router = Router()
-    IngestRoutes(readings, dialects).add(to: &router)
+    var routes = APITable()
+    IngestRoutes(readings, dialects).add(to: &routes)
     if let streams {
       let stream = StreamRoute(readings, server: streams, metrics: metrics, log: log)
-      router.on(.get, "/v1/stream") { head, _ in stream.begin(head) }
+      routes.on(.get, "/v1/stream", .stream) { head, _ in stream.begin(head) }
     }
-    if let jobs { JobsRoute(readings, jobs).add(to: &router) }
-    self.router = router
+    if let jobs { JobsRoute(readings, jobs).add(to: &routes) }
+    routes.describe(limits: limits, asksForKeys: readings.authenticator.asksForKeys)
+    router = routes.router
     counters = RequestCounters(metrics)
   }
+
+  /// Every method and pattern that is answered, as the router has them.
+  package var routes: [(method: Method, pattern: String)] { router.entries }
 
   package func begin(_ head: borrowing RequestHead) -> Disposition { router.dispatch(head) }
 

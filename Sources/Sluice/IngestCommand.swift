@@ -18,7 +18,8 @@ enum IngestCommand: Command {
   /// Starts the HTTP API in a process.
   static func start(in service: Service) throws(CommandError) {
     let settings = service.settings
-    let authenticator = try Access(settings).authenticator(in: service)
+    let access = try Access(settings)
+    let authenticator = try access.authenticator(in: service)
     let topic = settings.string(.kafkaTopic)
     let link = try service.link(topics: [topic])
     let publisher: ReadingProducer
@@ -44,7 +45,7 @@ enum IngestCommand: Command {
       configuration.idleTimeout = settings.duration(.httpIdleTimeout)
       configuration.bodyTimeout = settings.duration(.httpBodyTimeout)
       configuration.tls = Access.tlsFiles(settings)
-      configuration.crossOrigin = Access.crossOrigin(settings)
+      configuration.crossOrigin = access.crossOrigin(settings)
     } handler: {
       IngestService(
         publisher: publisher, limits: limits, metrics: service.metrics, authenticator: authenticator, streams: streams,

@@ -6,6 +6,7 @@ import Operations
 import Readings
 import Synchronization
 import Testing
+import WebSocket
 
 /// Takes readings instead of Kafka; the test says what becomes of each, and when.
 final class FakePublisher: ReadingPublisher {
@@ -108,7 +109,7 @@ struct Routes {
   init(
     _ publisher: FakePublisher = FakePublisher(reportsAtOnce: true), body: Int = 64 << 10, readings: Int = 1_000,
     memory: Int = 1 << 20, waiting: Int = .max, metrics: Metrics = Metrics(), authenticator: Authenticator? = nil,
-    dialects: DialectSettings = DialectSettings()
+    streams: WebSocketServer? = nil, dialects: DialectSettings = DialectSettings()
   ) {
     self.metrics = metrics
     self.publisher = publisher
@@ -117,7 +118,7 @@ struct Routes {
       limits: IngestLimits(
         body: body, readings: readings, memory: memory, waiting: waiting,
         bounds: TimeBounds(futureTolerance: 300_000, retention: 86_400_000)),
-      metrics: metrics, authenticator: authenticator, dialects: dialects, now: { Self.now })
+      metrics: metrics, authenticator: authenticator, streams: streams, dialects: dialects, now: { Self.now })
   }
 
   /// Bytes of the memory budget in use.

@@ -18,18 +18,18 @@ final class JobsRoute: Sendable {
     self.jobs = jobs
   }
 
-  func add(to router: inout Router) {
-    router.on(.post, Self.path) { head, _ in self.begin(head) }
-    router.on(.get, Self.path) { head, _ in
+  func add(to routes: inout APITable) {
+    routes.on(.post, Self.path, .postJob) { head, _ in self.begin(head) }
+    routes.on(.get, Self.path, .listJobs) { head, _ in
       self.admitted(head) { owner in
         JobAnswers.list(
           self.jobs.list(owner: owner, seesAll: !self.readings.authenticator.asksForKeys, limit: Self.listLimit))
       }
     }
-    router.on(.get, "\(Self.path)/{id}") { head, path in
+    routes.on(.get, "\(Self.path)/{id}", .getJob) { head, path in
       self.found(head, path) { JobAnswers.record(200, $0.record) }
     }
-    router.on(.delete, "\(Self.path)/{id}") { head, path in
+    routes.on(.delete, "\(Self.path)/{id}", .cancelJob) { head, path in
       self.found(head, path) { job in
         job.cancel()
         let record = job.record
