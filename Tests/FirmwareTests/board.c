@@ -3,9 +3,9 @@
 //
 // board MCU ELF [--forward PORT:PORT] [--datagrams PORT] [--eeprom FILE] [--distance MM] [--analog MV] [--cable out]
 //
-// Commands on standard input, a line each: `distance MM` (0: no echo), `analog MV`, `cable in|out`, `quit`. On standard
-// output: `serial …` (a line that the firmware wrote), `connect PORT`, `done COMMAND`, and at the end `untouched N`, the
-// bytes of memory that neither variables nor stack ever reached.
+// Commands on standard input, a line each: `distance MM` (0: no echo), `analog MV`, `cable in|out`, `time`, `quit`. On
+// standard output: `serial …` (a line that the firmware wrote), `connect PORT`, `done COMMAND`,
+// `time MS` (of the board), and at the end `untouched N`, the bytes of memory that neither variables nor stack ever reached.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -379,6 +379,11 @@ static bool obey(char *line) {
     cable = false;
   } else if (!strcmp(line, "quit")) {
     return false;
+  } else if (!strcmp(line, "time")) {
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)avr->cycle / 16000);
+    say("time", text);
+    return true;
   } else {
     fail("unknown command");
   }

@@ -59,6 +59,12 @@ class Board(Process):
         self.say(line)
         return self.expect(f"done {line}", before)
 
+    def time(self):
+        """Milliseconds of the board, which are longer than others where the machine is busy."""
+        before = len(self.lines)
+        self.say("time")
+        return int(self.lines[self.expect("time ", before) - 1].split()[1])
+
     def quit(self):
         """Ends it as a loss of power does, and gives how many bytes of its memory were never used."""
         self.say("quit")

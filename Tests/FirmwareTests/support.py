@@ -31,7 +31,7 @@ def free_port(kind=socket.SOCK_STREAM):
         return probe.getsockname()[1]
 
 
-def until(what, condition, timeout=30.0, also=lambda: ""):
+def until(what, condition, timeout=float(os.environ.get("T", "120")), also=lambda: ""):
     """Waits for a condition, and gives its value."""
     end = time.monotonic() + timeout
     while True:
@@ -73,7 +73,7 @@ class Process:
         """The number of the first line with these words; one more, to look further."""
         return next((number + 1 for number, line in enumerate(self.lines[after:], after) if words in line), None)
 
-    def expect(self, words, after=0, timeout=30.0):
+    def expect(self, words, after=0, timeout=float(os.environ.get("T", "120"))):
         def check():
             if (found := self.find(words, after)) is None and self.process.poll() is not None:
                 self.reader.join()
@@ -154,7 +154,7 @@ class Subscriber:
             found.append((device, name, payload))
         return found
 
-    def expect(self, count, sensor=None, timeout=30.0):
+    def expect(self, count, sensor=None, timeout=float(os.environ.get("T", "120"))):
         return until(f"{count} messages of {sensor or 'any sensor'}",
                      lambda: (found := self.messages(sensor)) and len(found) >= count and found, timeout,
                      lambda: f"There are: {self.messages(sensor)[-5:]}")
@@ -194,7 +194,7 @@ class Dev:
                     return True
             except (urllib.error.URLError, OSError):
                 return False
-        until("sluice dev is ready", ready, 90, lambda: "\n".join(self.process.lines))
+        until("sluice dev is ready", ready, 180, lambda: "\n".join(self.process.lines))
 
     def stored(self, device, sensor=None):
         match = {"meta.device": device} | ({"meta.sensor": sensor} if sensor else {})
