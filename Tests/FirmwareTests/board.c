@@ -502,6 +502,8 @@ int main(int count, char **words) {
   avr_load_firmware(avr, &firmware);
   avr->log = LOG_ERROR;
   avr->sleep = asleep;
+  // Instructions between two looks at what else is due, while nothing is: one, unless told otherwise, is slow.
+  avr->run_cycle_limit = 1600;
   connect_parts(words[1]);
   if (eeprom_file) eeprom(eeprom_file, false);
   const uint8_t untouched = 0xa5;
@@ -509,22 +511,20 @@ int main(int count, char **words) {
   memset(avr->data + memory, untouched, avr->ramend + 1U - memory);
 
   uint64_t begin = wall_microseconds();
-  avr_cycle_count_t base = avr->cycle;
+  const avr_cycle_count_t base = avr->cycle;
   bool goes_on = true;
   while (goes_on) {
-    const uint64_t elapsed = wall_microseconds() - begin;
-    avr_cycle_count_t goal = base + elapsed * 16;
-    // What was slept through is not made up for.
-    if (goal > avr->cycle + 16000 * 20) {
-      begin += (goal - avr->cycle) / 16;
-      goal = avr->cycle + 16000;
-    }
-    while (avr->cycle < goal) {
+    const avr_cycle_count_t now = base + (wall_microseconds() - begin) * 16;
+    // A millisecond at a time, so that what comes over the wire is seen in between. Where this process had to wait, it
+    // catches up; but not after two seconds, for then it is the machine that is too slow.
+    if (now > avr->cycle + 2 * 16000000) begin += (now - avr->cycle) / 16;
+    const avr_cycle_count_t end = now < avr->cycle + 16000 ? now : avr->cycle + 16000;
+    while (avr->cycle < end) {
       const int state = avr_run(avr);
       if (state == cpu_Done || state == cpu_Crashed) fail("the program crashed");
     }
     for (int index = 0; index < sockets; index++) serve(&chip_sockets[index]);
-    goes_on = read_commands(1);
+    goes_on = read_commands(now > avr->cycle + 1000 ? 0 : 1);
   }
   if (eeprom_file) eeprom(eeprom_file, true);
   size_t longest = 0, run = 0;

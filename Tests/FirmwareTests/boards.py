@@ -1,46 +1,50 @@
 """Builds the firmware, and runs it on an emulated board (board.c)."""
 
+import atexit
 import shutil
+import threading
 
 from support import ARDUINO, CC, HERE, Process, folder, run
 
 BUILDS = {}
 # The core's objects, which do not depend on settings, by board.
 CORES = {}
+LOCK = threading.RLock()
 
 
 def build(board="uno", **settings):
     """The program for a board with these settings, each without `SLUICE_`; and what the build printed."""
-    key = (board, *sorted(settings.items()))
-    if key not in BUILDS:
-        home = folder(f"build-{board}")
-        if board not in CORES:
-            CORES[board] = folder(f"core-{board}")
-        lines = ['#include "sluice/Settings.h"']
-        for name, value in settings.items():
-            lines += [f"#undef SLUICE_{name}", f"#define SLUICE_{name} {value}"]
-        (home / "settings.h").write_text("\n".join(lines) + "\n")
-        printed = run(["make", "-s", "-j2", "-C", ARDUINO, f"BOARD={board}", f"BUILD={home}/out", f"CORE_BUILD={CORES[board]}",
-                       f"SETTINGS={home}/settings.h"])
-        BUILDS[key] = (home / "out/sluice.elf", printed)
-    return BUILDS[key]
+    with LOCK:
+        key = (board, *sorted(settings.items()))
+        if key not in BUILDS:
+            home = folder(f"build-{board}")
+            if board not in CORES:
+                CORES[board] = folder(f"core-{board}")
+            lines = ['#include "sluice/Settings.h"']
+            for name, value in settings.items():
+                lines += [f"#undef SLUICE_{name}", f"#define SLUICE_{name} {value}"]
+            (home / "settings.h").write_text("\n".join(lines) + "\n")
+            printed = run(["make", "-s", "-j2", "-C", ARDUINO, f"BOARD={board}", f"BUILD={home}/out", f"CORE_BUILD={CORES[board]}",
+                           f"SETTINGS={home}/settings.h"])
+            BUILDS[key] = (home / "out/sluice.elf", printed)
+        return BUILDS[key]
 
 
 def emulator():
-    if "emulator" not in BUILDS:
-        program = folder("emulator") / "board"
-        run([CC, "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, HERE / "board.c", "-lsimavr", "-lelf"])
-        BUILDS["emulator"] = (program, "")
-    return BUILDS["emulator"][0]
+    with LOCK:
+        if "emulator" not in BUILDS:
+            program = folder("emulator") / "board"
+            run([CC, "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, HERE / "board.c", "-lsimavr", "-lelf"])
+            BUILDS["emulator"] = (program, "")
+        return BUILDS["emulator"][0]
 
 
+@atexit.register
 def remove_builds():
     for program, _ in BUILDS.values():
         shutil.rmtree(program.parent.parent if program.name == "sluice.elf" else program.parent)
     for home in CORES.values():
         shutil.rmtree(home)
-    BUILDS.clear()
-    CORES.clear()
 
 
 class Board(Process):

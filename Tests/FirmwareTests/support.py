@@ -1,8 +1,8 @@
 """Servers and boards of the tests' own."""
 
+import itertools
 import json
 import os
-import queue
 import shutil
 import socket
 import subprocess
@@ -31,7 +31,7 @@ def free_port(kind=socket.SOCK_STREAM):
         return probe.getsockname()[1]
 
 
-def until(what, condition, timeout=float(os.environ.get("T", "120")), also=lambda: ""):
+def until(what, condition, timeout=240.0, also=lambda: ""):
     """Waits for a condition, and gives its value."""
     end = time.monotonic() + timeout
     while True:
@@ -54,7 +54,7 @@ class Process:
     """A process with its lines of output; stop() ends it."""
 
     def __init__(self, command, **options):
-        self.lines, self.waiting = [], queue.Queue()
+        self.lines = []
         self.process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, bufsize=1, **options)
@@ -73,7 +73,7 @@ class Process:
         """The number of the first line with these words; one more, to look further."""
         return next((number + 1 for number, line in enumerate(self.lines[after:], after) if words in line), None)
 
-    def expect(self, words, after=0, timeout=float(os.environ.get("T", "120"))):
+    def expect(self, words, after=0, timeout=240.0):
         def check():
             if (found := self.find(words, after)) is None and self.process.poll() is not None:
                 self.reader.join()
@@ -128,12 +128,11 @@ class Broker:
 class Subscriber:
     """What a broker has been given under sensors/: (topic, payload as text), in order."""
 
-    count = 0
+    numbers = itertools.count()
 
     def __init__(self, broker, *options):
-        Subscriber.count += 1
         # The broker keeps what comes while this is away.
-        self.process = Process(["stdbuf", "-oL", "mosquitto_sub", "-p", broker.port, "-V", "5", "-c", "-x", "3600", "-i", f"tests-{Subscriber.count}",
+        self.process = Process(["stdbuf", "-oL", "mosquitto_sub", "-p", broker.port, "-V", "5", "-c", "-x", "3600", "-i", f"tests-{next(self.numbers)}",
                                 "-q", "1", "-t", "sensors/#", "-F", "%r %t %p", "-d", *options])
         self.process.expect("SUBACK")
 
@@ -154,7 +153,7 @@ class Subscriber:
             found.append((device, name, payload))
         return found
 
-    def expect(self, count, sensor=None, timeout=float(os.environ.get("T", "120"))):
+    def expect(self, count, sensor=None, timeout=240.0):
         return until(f"{count} messages of {sensor or 'any sensor'}",
                      lambda: (found := self.messages(sensor)) and len(found) >= count and found, timeout,
                      lambda: f"There are: {self.messages(sensor)[-5:]}")

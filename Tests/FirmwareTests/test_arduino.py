@@ -11,24 +11,28 @@ import threading
 import time
 import unittest
 
-import boards
 from boards import Board, build
-from support import ARDUINO, CXX, HERE, Broker, Dev, Subscriber, folder, free_port, run, until
+from support import ARDUINO, CXX, HERE, Broker, Dev, Subscriber, folder, run, until
+from together import load_tests  # noqa: F401: unittest looks for it here
 
 HAS_TOOLS = bool(shutil.which("avr-g++")) and os.path.exists("/usr/include/simavr/sim_avr.h")
 NEEDS = "needs arduino-core-avr and libsimavr-dev: scripts/install-dependencies"
-QUICK = dict(DEVICE='"uno-1"', DHCP=0, DISTANCE_EVERY=250, ANALOG_EVERY=400, KEEP_ALIVE=3)
+QUICK = dict(DEVICE='"uno-1"', DHCP=0, DISTANCE_EVERY=250, ANALOG_EVERY=400, KEEP_ALIVE=10)
 # Slower than the tries to connect again come.
 PATIENT = QUICK | dict(DISTANCE_EVERY=700, ANALOG_EVERY=1100, BUFFER=40)
-
-
-def tearDownModule():
-    boards.remove_builds()
 
 
 def numbers(messages):
     """The counters of the ids; what comes from one start of a board is without gaps."""
     return [int(payload["id"].split("-")[1]) for _, _, payload in messages if isinstance(payload, dict)]
+
+
+def whole(subscriber, count):
+    """Waits until there are so many messages and none is missing: after a connection the first is not the oldest."""
+    def check():
+        found = [message for message in subscriber.messages() if isinstance(message[2], dict)]
+        return sorted(numbers(found)) == list(range(len(found))) and len(found) >= count and found
+    return until(f"{count} messages without gaps", check, also=lambda: str(numbers(subscriber.messages())))
 
 
 def readings(messages):
@@ -100,8 +104,7 @@ class BoardTests(unittest.TestCase):
         quiet = len(subscriber.messages("distance"))
         subscriber.expect(analog + 5, "light")
         self.assertEqual(len(subscriber.messages("distance")), quiet)
-        found = numbers(subscriber.messages())
-        self.assertEqual(sorted(found), list(range(len(found))))
+        whole(subscriber, len(subscriber.messages()))
         self.assertFalse([line for line in board.lines if "offline" in line])
         self.assertGreater(board.quit(), 200, "bytes of memory that the stack never reached")
         # Lost without a farewell, so the broker tells the last will.
@@ -119,8 +122,7 @@ class BoardTests(unittest.TestCase):
         count = len(subscriber.messages())
         broker.start()
         board.expect("serial online", offline)
-        messages = subscriber.expect(count + 12)
-        self.assertEqual(sorted(numbers(messages)), list(range(len(messages))), "without gaps")
+        messages = whole(subscriber, count + 12)
         self.assertEqual(numbers(readings(messages)), sorted(numbers(readings(messages))), "in order")
         self.assertTrue(all(int(tag["waited"]) >= 2 for tag in tags(messages)))
         self.assertTrue(tags(messages))
@@ -135,9 +137,8 @@ class BoardTests(unittest.TestCase):
             board.expect("serial offline: no answer")
         finally:
             os.kill(broker.process.process.pid, signal.SIGCONT)
-        messages = subscriber.expect(len(subscriber.messages()) + 14)
-        messages = [message for message in messages if isinstance(message[2], dict)]
-        self.assertEqual(sorted(numbers(messages)), list(range(len(messages))))
+        messages = whole(subscriber, len(subscriber.messages()) + 14)
+        self.assertEqual(numbers(readings(messages)), sorted(numbers(readings(messages))), "in order")
 
     def test_the_cable_is_out_for_longer_than_the_buffer_lasts(self):
         broker, subscriber = self.broker()
@@ -157,19 +158,24 @@ class BoardTests(unittest.TestCase):
         self.assertEqual(len(dropped), 1, tags(messages))
         self.assertGreater(dropped[0], 0)
         missing = max(numbers(messages)) + 1 - len(messages)
-        self.assertEqual(missing, dropped[0], "what is missing is what was said to be dropped")
+        # One may have arrived, though its acknowledgement did not.
+        self.assertIn(dropped[0] - missing, (0, 1), "what is missing is what was said to be dropped")
 
     def test_silence(self):
         """Longer than two keep-alives: the connection stays, and the reading after it arrives at once."""
         broker, subscriber = self.broker()
-        settings = QUICK | dict(ANALOG_EVERY=100_000_000, KEEP_ALIVE=2)
+        settings = QUICK | dict(ANALOG_EVERY=100_000_000, KEEP_ALIVE=4)
         board = self.start(build(**settings)[0], broker, distance=0)
         subscriber.expect(2)
-        since = time.monotonic()
+        since, begin = time.monotonic(), board.time()
         log = broker.process
-        number = 0
-        while time.monotonic() - since < 5:
-            number = log.expect("Received PINGREQ from uno-1", number)
+        until("the third PINGREQ", lambda: len([line for line in log.lines if "PINGREQ from uno-1" in line]) >= 3
+              or log.find("exceeded timeout"))
+        elapsed = time.monotonic() - since
+        if log.find("exceeded timeout") and (board.time() - begin) / 1000 < elapsed / 1.5:
+            self.skipTest("this machine is too busy: the board's seconds are much longer than the broker's")
+        until("two keep-alives", lambda: time.monotonic() - since > 8)
+        self.assertFalse(log.find("exceeded timeout"))
         self.assertEqual(len(subscriber.messages()), 2)
         board.command("distance 500")
         self.assertAlmostEqual(subscriber.expect(1, "distance")[0][2]["value"], 50, delta=1)

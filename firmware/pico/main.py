@@ -34,7 +34,7 @@ class Program:
         self.echo = machine.Pin(settings.ECHO_PIN, machine.Pin.IN)
         self.detector = motion.Detector(
             settings.LEARN_SAMPLES, settings.MARGIN, settings.DEBOUNCE, settings.COOL_DOWN * 1000,
-            settings.ABSORB * 1000)
+            settings.ABSORB * 1000, settings.ADAPT * 1000 / settings.SAMPLE_EVERY)
         self.queue = motion.Queue(settings.QUEUE)
         self.start = random_text(8)
         # A clock of milliseconds that does not begin anew, made of one that does after 12 days.

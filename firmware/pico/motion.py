@@ -9,17 +9,18 @@ FARTHEST = 400.0
 class Detector:
     """Learns how far away everything usually is, and says when something is nearer.
 
-    times are milliseconds of any clock that only grows.
+    Times are milliseconds of any clock that only grows; adapt is in how many samples the background follows what changes.
     """
 
     LEARNING, WATCHING, OCCUPIED = 0, 1, 2
 
-    def __init__(self, learn, margin, debounce, cool_down, absorb):
+    def __init__(self, learn, margin, debounce, cool_down, absorb, adapt):
         self.learn = learn
         self.margin = margin
         self.debounce = debounce
         self.cool_down = cool_down
         self.absorb = absorb
+        self.adapt = adapt
         self.state = self.LEARNING
         self.background = FARTHEST
         # What was measured last before anything came, and when.
@@ -32,13 +33,14 @@ class Detector:
 
     def sample(self, distance, now):
         """Takes a measurement in centimetres, None without an echo; says whether it is a trigger."""
-        if distance is None or distance > FARTHEST:
+        has_echo = distance is not None and distance <= FARTHEST
+        if not has_echo:
             distance = FARTHEST
         if self.state == self.LEARNING:
             self._samples.append(distance)
             if len(self._samples) == self.learn:
                 self.background = median(self._samples)
-                self.undisturbed, self.undisturbed_at = self.background, now
+                self._note(self.background, now)
                 self._samples = []
                 self._enter(self.WATCHING)
             return False
@@ -46,9 +48,7 @@ class Detector:
         if self.state == self.WATCHING:
             if not is_near:
                 self._count = 0
-                self.undisturbed, self.undisturbed_at = distance, now
-                # Air, temperature and things that are moved away change slowly what is usual.
-                self.background += (distance - self.background) * 0.05
+                self._note(distance if has_echo else self.background, now)
                 return False
             self._count += 1
             if self._count < self.debounce:
@@ -63,13 +63,19 @@ class Detector:
         if distance >= self.background - self.margin / 2:
             self._count += 1
             if self._count >= self.debounce:
-                self.undisturbed, self.undisturbed_at = distance, now
+                self._note(distance if has_echo else self.background, now)
                 self._enter(self.WATCHING)
         else:
             self._count = 0
             if now - self._since >= self.absorb:
                 self._enter(self.LEARNING)
         return False
+
+    def _note(self, distance, now):
+        """Nobody is there, and this is how far one sees."""
+        self.undisturbed, self.undisturbed_at = distance, now
+        # Air, temperature and things that are moved away change slowly what is usual. An echo that is lost does not.
+        self.background += (distance - self.background) / self.adapt
 
     def _enter(self, state):
         self.state = state

@@ -34,6 +34,8 @@ ECHO_PIN = 2
 SAMPLE_EVERY = 100
 # Measurements from which the background is learned at the start.
 LEARN_SAMPLES = 30
+# Seconds in which it follows what changes slowly.
+ADAPT = 60
 # Something is there when it is this much nearer than the background, in centimetres.
 MARGIN = 30.0
 # So often in a row, lest a single wrong echo counts.

@@ -5,7 +5,7 @@ import motion
 
 def triggers(curve, step=100, **more):
     """The numbers of the samples that triggered."""
-    options = {"learn": 5, "margin": 30.0, "debounce": 3, "cool_down": 5_000, "absorb": 60_000}
+    options = {"learn": 5, "margin": 30.0, "debounce": 3, "cool_down": 5_000, "absorb": 60_000, "adapt": 20}
     options.update(more)
     detector = motion.Detector(**options)
     return [number for number, distance in enumerate(curve) if detector.sample(distance, number * step)]
@@ -28,6 +28,7 @@ CURVES = [
     ("at the edge, then just beyond it", FAR + [160.0] * 5 + [175.0] * 100 + [160.0] * 100, [12]),
     ("nothing to hear, then somebody", [None] * 20 + [300.0] * 5, [22]),
     ("no echo is far, not near", FAR + [None] * 100, []),
+    ("echoes are lost for long, and come again", FAR + [None] * 300 + [200.0] * 100 + [80.0] * 3, [412]),
     ("beyond the sensor's range", [900.0] * 20 + [390.0] * 20, []),
     ("the first samples have errors", [200.0, None, 5.0, 200.0, 201.0] + [200.0] * 5 + [80.0] * 5, [12]),
     ("something is moved away slowly", [200.0 + number * 0.5 for number in range(200)] + [240.0] * 5, [202]),
@@ -42,7 +43,7 @@ def check_curves():
         assert found == expected, (name, found, expected)
     assert triggers(FAR + [80.0], debounce=1) == [10]
     assert triggers(FAR + [80.0] * 5 + FAR + [80.0] * 5, cool_down=0) == [12, 27]
-    detector = motion.Detector(5, 30.0, 3, 5_000, 60_000)
+    detector = motion.Detector(5, 30.0, 3, 5_000, 60_000, 600)
     for number, distance in enumerate(FAR + [201.5, 80.0, 80.0, 80.0]):
         detector.sample(distance, number * 100)
     assert (detector.undisturbed, detector.undisturbed_at) == (201.5, 1000)
