@@ -97,21 +97,7 @@ extension Consumer {
     }
   }
 
-  /// The first offset of a partition and the one after its last, as the last fetch said; nil before the first.
-  package func watermarks(of partition: TopicPartition) -> (low: Int64, high: Int64)? {
-    guard handle.enter() else { return nil }
-    defer { handle.leave() }
-    var low: Int64 = -1
-    var high: Int64 = -1
-    let code = handle.useByOwner {
-      unsafe rd_kafka_get_watermark_offsets($0, partition.topic, partition.partition, &low, &high)
-    }
-    // Before the first fetch the library answers, but with its mark for no offset.
-    guard code == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0 else { return nil }
-    return (max(low, 0), high)
-  }
-
-  /// The first offset of a partition and the one after its last, asked of the broker.
+  /// The first offset of a partition and the one after its last, as the broker says.
   package func watermarks(
     of partition: TopicPartition, timeout: Duration
   ) throws(KafkaError) -> (low: Int64, high: Int64) {

@@ -60,12 +60,16 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   /// How long a writer may hold up a rebalance; then its batch is given up.
   private static let drainTimeout: Duration = .seconds(5)
 
+  /// How often it is counted what is not written yet.
+  private static let lagInterval: Duration = .seconds(2)
+
   private let configuration: Configuration
   private let store: ReadingStore
   private let ledger: LedgerStore
   private let ids: SenderIDs
   private let deadLetters: DeadLetterProducer
   private let metrics: SinkMetrics
+  private let lag: LagObserver
   private let log: Log
   private let databaseState: StateLog
   private let deadLetterState: StateLog
@@ -92,6 +96,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     self.deadLetters = deadLetters
     self.log = log
     self.metrics = SinkMetrics(metrics)
+    lag = LagObserver(metrics: self.metrics)
     store = ReadingStore(pool: pool, schema: configuration.schema, topic: configuration.topic)
     ledger = LedgerStore(
       pool: pool, recoveryPool: recoveryPool, database: configuration.schema.database, topic: configuration.topic)
@@ -142,14 +147,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
       metrics: metrics,
       state: databaseState, deadLetterState: deadLetterState, log: log,
-      commit: { [log, metrics] stored, wait in
+      commit: { [lag, log] stored, wait in
         let offsets = stored.mapValues { $0 - offsetBase }
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })
-        for (partition, next) in named {
-          if let high = consumer.watermarks(of: partition)?.high {
-            metrics.lag.with("\(partition.partition)").set(Double(max(high - next, 0)))
-          }
-        }
+        lag.stored(named)
         do throws(KafkaError) {
           try consumer.commit(named, wait: wait, timeout: .seconds(5))
           backlog?.stored(offsets)
@@ -176,6 +177,12 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
         if let error = observer.fatalError { throw error }
         poll(consumer)
       }
+    }
+    supervisor.start("sink-lag", mayEnd: true) { [lag] in
+      repeat {
+        // Until brokers answer there is nothing to say; the consumer says that they do not.
+        do throws(KafkaError) { try lag.observe(consumer) } catch {}
+      } while !supervisor.waitForStop(timeout: Self.lagInterval)
     }
     supervisor.onStop("consumer") { consumer.wake() }
   }
@@ -240,6 +247,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
 
   package func assigned(_ partitions: [TopicPartition], by consumer: Consumer) -> [TopicPartition: Int64] {
     assigned = partitions
+    lag.assigned(partitions)
     batch = SinkBatch(generation: generation.current)
     log.info("partitions assigned", ["partitions": .string(Self.list(partitions))])
     return configuration.schema.layout == .timeseries ? starts(of: partitions, by: consumer) : [:]
@@ -279,7 +287,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     generation.advance()
     assigned = []
     batch = SinkBatch(generation: generation.current)
-    for partition in partitions { metrics.lag.with("\(partition.partition)").set(0) }
+    lag.ended(partitions)
     log.info("partitions given up", ["partitions": .string(Self.list(partitions))])
   }
 

@@ -83,7 +83,7 @@ import Testing
     try withServed(options(queueMessages: 10)) { served in
       let cluster = try #require(served.cluster)
       #expect(try served.post(reading()).status == 202)
-      try cluster.setRoundTripTime(.seconds(2), broker: 1)
+      try cluster.setRoundTripTime(.seconds(10), broker: 1)
       let waiting = Background {
         try served.post("[\((0..<10).map { reading("waiting-\($0)") }.joined(separator: ","))]")
       }

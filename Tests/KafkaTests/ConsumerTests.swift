@@ -18,8 +18,6 @@ import Testing
       let messages = try consumer.read(6)
       #expect(messages.map(\.value) == (4..<10).map { "\($0)" })
       #expect(try consumer.position([first]) == [first: 10])
-      #expect(try #require(consumer.watermarks(of: first)).high == 10)
-      #expect(consumer.watermarks(of: second) == nil)
       #expect(consumer.poll(timeout: .milliseconds(300)) == nil)
 
       try consumer.seek([first: 8], timeout: .seconds(10))
@@ -102,7 +100,7 @@ import Testing
         return
       }
       #expect(error.code == .closed)
-      #expect(consumer.assignment == [] && consumer.watermarks(of: .init(topic: "a", partition: 0)) == nil)
+      #expect(consumer.assignment == [])
       #expect(throws: KafkaError.self) { try consumer.subscribe(["a"]) }
     }
   }

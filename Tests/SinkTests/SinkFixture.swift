@@ -201,6 +201,13 @@ final class RunningSink {
     _ = supervisor.join(timeout: .seconds(60))
   }
 
+  /// What is not written yet, of all its partitions; nil before it is known.
+  var lag: Double? {
+    let lines = String(decoding: metrics.render(), as: UTF8.self).split(separator: "\n")
+    let values = lines.filter { $0.hasPrefix("sluice_sink_lag{") }.compactMap { $0.split(separator: " ").last }
+    return values.isEmpty ? nil : values.compactMap { Double($0) }.reduce(0, +)
+  }
+
   /// A metric's value.
   func metric(_ name: String) -> Double? {
     let text = String(decoding: metrics.render(), as: UTF8.self)

@@ -258,8 +258,13 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try eventually("it says why") {
       String(decoding: sink.health.report(), as: UTF8.self).contains("\"mongodb\":{\"state\":\"failing\"")
     }
+    // Also what comes while it writes nothing counts.
+    try eventually("it is seen to be behind: \(sink.lag ?? -1)") { sink.lag == 500 }
+    try fixture.produce(SinkFixture.readings(500..<1_500))
+    try eventually("further behind: \(sink.lag ?? -1)") { sink.lag == 1_500 }
     try server.restart()
-    try fixture.expectStored(0..<500)
+    try fixture.expectStored(0..<1_500)
+    try eventually("it has caught up: \(sink.lag ?? -1)") { sink.lag == 0 }
   }
 
   @Test func withoutItsCollectionItIsNotReady() throws {
