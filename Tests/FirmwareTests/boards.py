@@ -9,7 +9,13 @@ from support import ARDUINO, CC, HERE, Process, folder, run
 BUILDS = {}
 # The core's objects, which do not depend on settings, by board.
 CORES = {}
+FOLDERS = []
 LOCK = threading.RLock()
+
+
+def own_folder(name):
+    FOLDERS.append(folder(name))
+    return FOLDERS[-1]
 
 
 def build(board="uno", **settings):
@@ -17,9 +23,9 @@ def build(board="uno", **settings):
     with LOCK:
         key = (board, *sorted(settings.items()))
         if key not in BUILDS:
-            home = folder(f"build-{board}")
+            home = own_folder(f"build-{board}")
             if board not in CORES:
-                CORES[board] = folder(f"core-{board}")
+                CORES[board] = own_folder(f"core-{board}")
             lines = ['#include "sluice/Settings.h"']
             for name, value in settings.items():
                 lines += [f"#undef SLUICE_{name}", f"#define SLUICE_{name} {value}"]
@@ -33,7 +39,7 @@ def build(board="uno", **settings):
 def emulator():
     with LOCK:
         if "emulator" not in BUILDS:
-            program = folder("emulator") / "board"
+            program = own_folder("emulator") / "board"
             run([CC, "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, HERE / "board.c", "-lsimavr", "-lelf"])
             BUILDS["emulator"] = (program, "")
         return BUILDS["emulator"][0]
@@ -41,9 +47,7 @@ def emulator():
 
 @atexit.register
 def remove_builds():
-    for program, _ in BUILDS.values():
-        shutil.rmtree(program.parent.parent if program.name == "sluice.elf" else program.parent)
-    for home in CORES.values():
+    for home in FOLDERS:
         shutil.rmtree(home)
 
 
