@@ -27,7 +27,8 @@ extension Operation {
         status: 401, notes: "No key, or one that is unknown, expired or revoked", schemas: ["Error"],
         headers: ["WWW-Authenticate"]),
       Answer(
-        status: 403, notes: "The key may not be used for this, or there nothing may be fetched from", schemas: ["Error"]),
+        status: 403, notes: "The key may not be used for this, or there nothing may be fetched from", schemas: ["Error"]
+      ),
       Answer(status: 408, notes: "The body came too slowly", schemas: ["Error"]),
       Answer(status: 409, notes: "The job was cancelled", schemas: ["Error"]),
       Answer(status: 411, notes: "Neither Content-Length nor Transfer-Encoding: chunked", schemas: ["Error"]),
