@@ -181,6 +181,7 @@ extension FrameCodec {
 
   private static let messageEnded: wslay_event_on_msg_recv_callback = { _, message, owner in
     guard let codec = unsafe FrameCodec.codec(owner), let opcode = unsafe message?.pointee.opcode else { return }
-    if opcode & 8 == 0, !codec.hasClosed { codec.events?.messageEnded(isText: opcode == UInt8(WSLAY_TEXT_FRAME.rawValue)) }
+    guard opcode & 8 == 0, !codec.hasClosed else { return }
+    codec.events?.messageEnded(isText: opcode == UInt8(WSLAY_TEXT_FRAME.rawValue))
   }
 }
