@@ -1,6 +1,6 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test test-long demo bench fuzz lint fmt clean faults dashboards grafana-scale install-dependencies \
+.PHONY: build test test-long demo bench fuzz lint fmt clean faults schemathesis dashboards grafana-scale install-dependencies \
 	deb deb-test
 
 build: install-dependencies
@@ -28,6 +28,11 @@ bench: build
 # make fuzz DIALECT=csv SECONDS=600; without a dialect it says which there are.
 fuzz:
 	scripts/fuzz "$(DIALECT)" $(SECONDS)
+
+# make schemathesis EXAMPLES=100: requests made from /openapi.json, right and wrong ones, against the running API.
+schemathesis: install-dependencies
+	swift build --product sluice
+	scripts/schemathesis $(EXAMPLES)
 
 # Writes grafana/dashboards and the alert rules from grafana/source and grafana/limits.json.
 dashboards:
