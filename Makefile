@@ -1,6 +1,6 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test test-long demo bench fuzz lint fmt clean faults dashboards grafana-scale install-dependencies
+.PHONY: build test test-long demo bench fuzz lint fmt clean faults dashboards grafana-scale stack install-dependencies
 
 build: install-dependencies
 	swift build -c release --product sluice
@@ -35,6 +35,10 @@ dashboards:
 # Times every query of the dashboards over two million readings (grafana/RESULTS.md); wants ../shared/servers.
 grafana-scale: install-dependencies
 	.venv/bin/python Tests/GrafanaTests/scale.py
+
+# Runs compose/ as containers and tries it; as root on Debian 12, without Docker: make stack ARGS=--help
+stack: install-dependencies
+	.venv/bin/python scripts/stack $(ARGS)
 
 lint:
 	swift format lint --strict --recursive Sources Tests Package.swift
