@@ -22,7 +22,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     ca-certificates libcurl4 libgnutls30 libmicrohttpd12 libmongoc-1.0-0 libmosquitto1 librdkafka1 \
     libsimdjson14 libsodium23 libstdc++6 libwslay1 zlib1g \
   && rm -rf /var/lib/apt/lists/* \
-  && useradd --system --uid 10001 --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin sluice \
+  && useradd --uid 10001 --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin sluice \
   && install -d -o sluice -g sluice -m 700 /var/lib/sluice
 COPY --from=build /image /
 USER 10001:10001
