@@ -1,6 +1,6 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test test-long demo bench fuzz lint fmt clean faults dashboards grafana-scale stack install-dependencies
+.PHONY: build test test-long demo bench fuzz lint fmt clean faults schemathesis dashboards grafana-scale stack install-dependencies
 
 build: install-dependencies
 	swift build -c release --product sluice
@@ -27,6 +27,11 @@ bench: build
 # make fuzz DIALECT=csv SECONDS=600; without a dialect it says which there are.
 fuzz:
 	scripts/fuzz "$(DIALECT)" $(SECONDS)
+
+# make schemathesis EXAMPLES=100: requests made from /openapi.json, right and wrong ones, against the running API.
+schemathesis: install-dependencies
+	swift build --product sluice
+	scripts/schemathesis $(EXAMPLES)
 
 # Writes grafana/dashboards and the alert rules from grafana/source and grafana/limits.json.
 dashboards:

@@ -49,6 +49,7 @@ let package = Package(
     module("Timestamps"),
     module("Readings", ["JSON", "Timestamps"]),
     module("Dialects", ["Readings", "Timestamps", "JSON"]),
+    module("Chunks", ["Dialects", "Readings", "JSON"]),
 
     // Operations
     module("Operations", ["Timestamps"]),
@@ -77,13 +78,14 @@ let package = Package(
     module(
       "Ingest",
       [
-        "Readings", "Dialects", "JSON", "Compression", "Crypto", "Keys", "HTTP", "WebSocket", "Kafka", "Publishing",
-        "Operations",
+        "Readings", "Dialects", "Chunks", "JSON", "Timestamps", "Compression", "Crypto", "Keys", "HTTP", "WebSocket",
+        "HTTPClient", "Kafka", "Publishing", "Operations",
       ]),
     module("Bridge", ["Readings", "Dialects", "JSON", "MQTT", "Kafka", "Publishing", "Operations"]),
     module("Sink", ["Readings", "JSON", "Kafka", "MongoDB", "Publishing", "Operations"]),
 
-    module("Import", ["Readings", "Dialects", "JSON", "Compression", "Kafka", "Publishing", "Operations"]),
+    module(
+      "Import", ["Readings", "Dialects", "Chunks", "JSON", "Compression", "Kafka", "Publishing", "Operations"]),
 
     // A fleet for trying all of it
     module("Simulation", ["Readings", "Timestamps", "JSON", "Compression", "HTTPClient", "MQTT", "Operations"]),
@@ -92,7 +94,8 @@ let package = Package(
     .executableTarget(
       name: "Sluice",
       dependencies: [
-        "Readings", "Dialects", "Timestamps", "Operations", "Crypto", "Keys", "HTTP", "WebSocket", "HTTPClient",
+        "Readings", "Dialects", "Chunks", "Timestamps", "Operations", "Crypto", "Keys", "HTTP", "WebSocket",
+        "HTTPClient",
         "Kafka",
         "MongoDB",
         "MQTT", "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Import", "Simulation",
@@ -126,12 +129,12 @@ let package = Package(
       "Ingest",
       [
         "Ingest", "Dialects", "Publishing", "Readings", "Keys", "Crypto", "HTTP", "WebSocket", "HTTPClient", "Kafka",
-        "Operations",
+        "Operations", "JSON",
         "Compression", "TestServers",
       ]),
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
     tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
-    tests("Import", ["Import", "Dialects", "Readings", "JSON", "Compression", "TestServers"]),
+    tests("Import", ["Import", "Chunks", "Dialects", "Readings", "JSON", "Compression", "TestServers"]),
     tests(
       "Simulation",
       [

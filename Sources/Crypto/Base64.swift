@@ -3,11 +3,16 @@ import CSodium
 /// Base64 (RFC 4648).
 package enum Base64 {
   /// The alphabet for URLs, without padding (section 5).
-  package static func url(_ bytes: [UInt8]) -> String {
+  package static func url(_ bytes: [UInt8]) -> String { encode(bytes, Int32(sodium_base64_VARIANT_URLSAFE_NO_PADDING)) }
+
+  /// The usual alphabet, with padding (section 4).
+  package static func encode(_ bytes: [UInt8]) -> String { encode(bytes, Int32(sodium_base64_VARIANT_ORIGINAL)) }
+
+  private static func encode(_ bytes: [UInt8], _ variant: Int32) -> String {
     Sodium.start()
-    let size = sodium_base64_encoded_len(bytes.count, Int32(sodium_base64_VARIANT_URLSAFE_NO_PADDING))
+    let size = sodium_base64_encoded_len(bytes.count, variant)
     var text = [CChar](repeating: 0, count: size)
-    _ = unsafe sodium_bin2base64(&text, size, bytes, bytes.count, Int32(sodium_base64_VARIANT_URLSAFE_NO_PADDING))
+    _ = unsafe sodium_bin2base64(&text, size, bytes, bytes.count, variant)
     // Without the zero at its end.
     return String(decoding: text.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }

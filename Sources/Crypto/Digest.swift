@@ -42,6 +42,9 @@ package struct Digest: Hashable, Sendable, CustomStringConvertible {
     words = unsafe bytes.withUnsafeBytes { unsafe $0.loadUnaligned(as: (UInt64, UInt64, UInt64, UInt64).self) }
   }
 
+  /// The 32 bytes.
+  package var bytes: [UInt8] { unsafe withUnsafeBytes(of: words) { unsafe Array($0) } }
+
   /// In hexadecimal digits.
   package var description: String {
     let digits = Array("0123456789abcdef".utf8)

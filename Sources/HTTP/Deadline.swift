@@ -48,6 +48,19 @@ struct Deadline: ~Copyable, Sendable {
     return false
   }
 
+  /// Lets the time for a body be over at the next look; whether a body was waited for.
+  func hasten() -> Bool {
+    var current = value.load(ordering: .acquiring)
+    while current != Deadline.none, current != Deadline.expired, current & 1 == 1 {
+      let (done, seen) = value.compareExchange(
+        expected: current, desired: Deadline.encode(.body, 0), successOrdering: .acquiringAndReleasing,
+        failureOrdering: .acquiring)
+      if done { return true }
+      current = seen
+    }
+    return false
+  }
+
   /// The phase that ended by this very call, or nil if there is still time.
   func expire(ifBefore now: Int64) -> Phase? {
     let current = value.load(ordering: .acquiring)

@@ -7,6 +7,8 @@ import Synchronization
     var answer: Response?
     /// Suspended, and nobody has resumed it yet.
     var isSuspended = false
+    /// Suspended in the middle of the body.
+    var isPaused = false
     var isOver = false
     var isAbandoned = false
   }
@@ -26,6 +28,10 @@ import Synchronization
     var isFinished = false
     /// The connection is among the library's suspended ones.
     var isParked = false
+    /// Since when it is, if in the middle of the body; in coarse milliseconds.
+    var pausedAt: Int64?
+    /// Milliseconds that the client was made to wait for in the middle of its body.
+    var pausedTime: Int64 = 0
     /// Header fields that the answer gets, whatever it is.
     var extraHeaders: [(String, String)] = []
     /// The status of the answer that the library has.
@@ -70,33 +76,79 @@ import Synchronization
   }
 
   /// Announces that the answer comes later; only inside `BodyReceiver.finish`, and before the work is handed on.
-  package func suspend() {
+  package func suspend() { park(isPaused: false) }
+
+  /// Reads no more of the body until `resume`; only inside `BodyReceiver.receive`. The client's time stands still.
+  package func pause() {
+    // Before the library knows, for whoever resumes sets it anew.
+    guard record?.deadline.clear() ?? true else { return }
+    park(isPaused: true)
+    if unsafe progress.isParked {
+      unsafe progress.pausedAt = MonotonicClock.coarseMilliseconds
+    } else {
+      // It is answered already.
+      _ = unsafe record?.deadline.set(.body, at: progress.bodyDeadline)
+    }
+  }
+
+  /// Goes on with the body; from any thread, and without effect unless it is paused.
+  package func resume() {
+    let wasPaused = state.withLock { state in
+      guard state.isPaused else { return false }
+      (state.isSuspended, state.isPaused) = (false, false)
+      return true
+    }
+    if wasPaused { goOn(fromPause: true) }
+  }
+
+  /// Gives the answer. Later answers, and one to a client that has gone, are ignored.
+  package func respond(_ response: Response) {
+    let (isFirst, wasSuspended, wasPaused) = state.withLock { state in
+      guard !state.isOver, state.answer == nil else { return (false, false, false) }
+      state.answer = response
+      defer { (state.isSuspended, state.isPaused) = (false, false) }
+      return (true, state.isSuspended, state.isPaused)
+    }
+    guard isFirst else { return }
+    answered?(response)
+    if wasSuspended { goOn(fromPause: wasPaused) }
+  }
+
+  /// Gives the answer though the body is not complete, which ends the connection; from any thread. Under TLS the
+  /// connection ends without it.
+  package func cutOff(_ response: Response) {
+    respond(response)
+    // Whoever tends the connections sends the answer when the time for the body is over.
+    _ = record?.deadline.hasten()
+  }
+
+  private func park(isPaused: Bool) {
     guard state.withLock({ !$0.isOver && $0.answer == nil && !$0.isSuspended }) else { return }
-    guard let core, let connection = unsafe connection else { return state.withLock { $0.isSuspended = true } }
+    guard let core, let connection = unsafe connection else {
+      return state.withLock { ($0.isSuspended, $0.isPaused) = (true, isPaused) }
+    }
     // The library must know first: a resume that overtakes the suspend would be lost.
     unsafe MHD_suspend_connection(connection)
     unsafe progress.isParked = true
     core.suspended.add(1, ordering: .sequentiallyConsistent)
     let isAnswered = state.withLock { state in
       state.isSuspended = state.answer == nil
+      state.isPaused = isPaused && state.isSuspended
       return !state.isSuspended
     }
-    if isAnswered { unsafe record?.loop.resume(connection) }
+    if isAnswered { goOn(fromPause: isPaused) }
     if core.isForcing { respond(core.stoppingResponse) }
   }
 
-  /// Gives the answer. Later answers, and one to a client that has gone, are ignored.
-  package func respond(_ response: Response) {
-    let (isFirst, wasSuspended) = state.withLock { state in
-      guard !state.isOver, state.answer == nil else { return (false, false) }
-      state.answer = response
-      defer { state.isSuspended = false }
-      return (true, state.isSuspended)
-    }
-    guard isFirst else { return }
-    answered?(response)
-    guard wasSuspended, let record, let connection = unsafe connection else { return }
+  /// Lets the library go on with the connection; by the one who took `isSuspended` back.
+  private func goOn(fromPause: Bool) {
+    guard let core, let record, let connection = unsafe connection else { return }
+    if fromPause { _ = record.deadline.set(.body, at: MonotonicClock.coarseMilliseconds + core.limits.body) }
     unsafe record.loop.resume(connection)
+    guard fromPause else { return }
+    // Not when the next piece comes, as there may be none.
+    core.suspended.subtract(1, ordering: .sequentiallyConsistent)
+    core.signalIfStopping()
   }
 
   /// Whether the client is known to have gone without its answer. While a request is suspended nobody looks.

@@ -29,6 +29,10 @@ package enum Disposition {
 /// Exactly one of these ends it: `receive` returned a response; the answer given in or after `finish` was sent;
 /// `abandoned()` was called.
 package protocol BodyReceiver: AnyObject {
+  /// Before all others: the exchange of this request, for receivers that make the client wait, or end the request from
+  /// another thread, while its body comes in.
+  func began(_ exchange: Exchange)
+
   /// A piece of the body, valid only during the call.
   ///
   /// Return a response to refuse: nothing is called any more, the rest of the body is dropped and the response sent.
@@ -41,6 +45,10 @@ package protocol BodyReceiver: AnyObject {
 
   /// The client went away or took too long, or the server stopped, before the body was complete or the answer was sent.
   func abandoned()
+}
+
+extension BodyReceiver {
+  package func began(_ exchange: Exchange) {}
 }
 
 /// What happened to one request.

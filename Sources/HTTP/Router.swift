@@ -77,6 +77,11 @@ package struct Router: Sendable {
       .error(405, code: "method_not_allowed", message: "this path allows \(route.allowed)", headers: [allow]))
   }
 
+  /// Every route, as it was added.
+  package var entries: [(method: Method, pattern: String)] {
+    routes.flatMap { route in route.actions.map { ($0.method, route.pattern) } }
+  }
+
   /// The pattern that a path belongs to: unlike the path it is fit to be a metric's label.
   package func pattern(for path: String) -> String? { find(path).map { routes[$0.index].pattern } }
 

@@ -20,6 +20,9 @@ enum Callbacks {
       let exchange = unsafe Unmanaged<Exchange>.fromOpaque(object).takeUnretainedValue()
       let goesOn: Bool
       if unsafe size.pointee > 0 {
+        // Of a chunked body the library goes on with what it has read, though the connection is suspended: what is left
+        // here comes again.
+        if unsafe exchange.progress.isParked && sluice_http_is_suspended(connection) { return 1 }
         goesOn = unsafe core.receive(UnsafeRawBufferPointer(start: data, count: size.pointee), for: exchange)
         unsafe size.pointee = 0
       } else {

@@ -35,6 +35,7 @@ extension ServerCore {
     if let refusal = unsafe refusal(of: framing, method: head.method, url: url, version: version) {
       return unsafe refuse(exchange, with: refusal, on: connection)
     }
+    if let refusal = crossOrigin.refusal(head) { return unsafe refuse(exchange, with: refusal, on: connection) }
     if crossOrigin.isOn {
       unsafe exchange.progress.extraHeaders = crossOrigin.headers(for: head.header("Origin"))
       if let answer = crossOrigin.preflight(head) { return unsafe refuse(exchange, with: answer, on: connection) }
@@ -42,6 +43,7 @@ extension ServerCore {
     switch handler.begin(head) {
     case .receive(let receiver):
       unsafe exchange.progress.receiver = receiver
+      receiver.began(exchange)
       return true
     case .upgrade(let upgrade):
       if let refusal = unsafe upgradeRefusal(hasBody: hasBody, version: version) {
@@ -63,7 +65,13 @@ extension ServerCore {
   /// A piece of the body.
   func receive(_ piece: UnsafeRawBufferPointer, for exchange: Exchange) -> Bool {
     guard let record = exchange.record, !record.deadline.isExpired else { return false }
+    unpark(exchange)
     unsafe exchange.progress.receivedBytes += Int64(piece.count)
+    if exchange.isAnswered {
+      // By another thread, since the last piece.
+      unsafe exchange.progress.isRefused = true
+      unsafe exchange.progress.receiver = nil
+    }
     if unsafe exchange.progress.isRefused { return drop(piece.count, of: exchange, on: record) }
     if let refusal = unsafe exchange.progress.receiver?.receive(piece) {
       exchange.respond(refusal)
@@ -73,8 +81,10 @@ extension ServerCore {
       // From here on no further bytes buy time.
       return record.deadline.set(.body, at: MonotonicClock.coarseMilliseconds + limits.body)
     }
+    // From here to its going on the connection's time is not this thread's.
+    if unsafe exchange.progress.isParked { return true }
     let earned = unsafe exchange.progress.receivedBytes * 1000 / limits.bodyBytesPerSecond
-    let until = exchange.startedAt / 1_000_000 + limits.body + earned
+    let until = unsafe exchange.startedAt / 1_000_000 + limits.body + exchange.progress.pausedTime + earned
     guard unsafe until > exchange.progress.bodyDeadline + 100 else { return true }
     unsafe exchange.progress.bodyDeadline = until
     return record.deadline.set(.body, at: until)
@@ -159,6 +169,12 @@ extension ServerCore {
   private func unpark(_ exchange: Exchange) {
     guard unsafe exchange.progress.isParked else { return }
     unsafe exchange.progress.isParked = false
+    if let since = unsafe exchange.progress.pausedAt {
+      unsafe exchange.progress.pausedAt = nil
+      unsafe exchange.progress.pausedTime += MonotonicClock.coarseMilliseconds - since
+      // Whoever resumed it has counted it out.
+      return
+    }
     suspended.subtract(1, ordering: .sequentiallyConsistent)
     signalIfStopping()
   }

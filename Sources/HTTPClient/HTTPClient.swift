@@ -22,7 +22,7 @@ import CCurl
     package init() {}
   }
 
-  private let handle: UnsafeMutableRawPointer
+  let handle: UnsafeMutableRawPointer
   private let errorText: UnsafeMutablePointer<CChar>
   private let bodyLimit: Int
   private let resends: Bool
@@ -37,6 +37,8 @@ import CCurl
   private var head: [UInt8] = []
   private var body: [UInt8] = []
   private var isTooLarge = false
+  /// Who takes the body that comes in, instead of `body`.
+  var stream: Stream?
 
   private static let globalInit: CURLcode = sluice_curl_global_init()
 
@@ -83,24 +85,14 @@ import CCurl
     _ method: String, _ url: String, headers: [(String, String)] = [], body: UnsafeRawBufferPointer,
     timeout: Duration = .seconds(30)
   ) throws(HTTPClientError) -> HTTPResponse {
-    if !sameHeaders(headers) { try setHeaders(headers) }
-    if url != self.url {
-      try check(set(CURLOPT_URL, url))
-      self.url = url
-    }
-    try setMethod(method)
+    try prepare(method, url, headers)
     if method != "GET", method != "HEAD" {
       try check(unsafe setBody(body))
     }
     let (seconds, attoseconds) = timeout.components
     let milliseconds = min(max(0, seconds), 1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000
     try check(set(CURLOPT_TIMEOUT_MS, Int(max(1, milliseconds))))
-
-    head = []
-    self.body = []
-    isTooLarge = false
-    unsafe errorText[0] = 0
-    let code = unsafe curl_easy_perform(handle)
+    let code = perform()
     // The body is the caller's: nothing may point to it any more.
     unsafe unsent = UnsafeRawBufferPointer(start: nil, count: 0)
     if method != "GET", method != "HEAD" { _ = unsafe sluice_curl_set_body(handle, nil, 0) }
@@ -130,7 +122,26 @@ import CCurl
 }
 
 extension HTTPClient {
-  private func set(_ option: CURLoption, _ value: Int) -> CURLcode {
+  /// Sets the handle to a request, but for its body and its time.
+  func prepare(_ method: String, _ url: String, _ headers: [(String, String)]) throws(HTTPClientError) {
+    if !sameHeaders(headers) { try setHeaders(headers) }
+    if url != self.url {
+      try check(set(CURLOPT_URL, url))
+      self.url = url
+    }
+    try setMethod(method)
+  }
+
+  /// Carries out the request that the handle is set to.
+  func perform() -> CURLcode {
+    head = []
+    body = []
+    isTooLarge = false
+    unsafe errorText[0] = 0
+    return unsafe curl_easy_perform(handle)
+  }
+
+  func set(_ option: CURLoption, _ value: Int) -> CURLcode {
     unsafe sluice_curl_set_long(handle, option, value)
   }
 
@@ -187,13 +198,15 @@ extension HTTPClient {
     try check(code)
   }
 
-  private func check(_ code: CURLcode) throws(HTTPClientError) {
+  func check(_ code: CURLcode) throws(HTTPClientError) {
     guard code != CURLE_OK else { return }
     var message = unsafe String(cString: errorText)
     if message.isEmpty { message = unsafe String(cString: curl_easy_strerror(code)) }
     let kind: HTTPClientError.Code =
       switch code {
       case CURLE_WRITE_ERROR where isTooLarge: .tooLarge
+      case CURLE_WRITE_ERROR where stream != nil, CURLE_ABORTED_BY_CALLBACK:
+        stream?.isSilent == true ? .timeout : .stopped
       // What came does not begin as HTTP does.
       case CURLE_UNSUPPORTED_PROTOCOL where message.contains("HTTP/0.9"): .broken
       case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: .badRequest
@@ -206,6 +219,7 @@ extension HTTPClient {
         .broken
       default: .other
       }
+    if let stream, stream.isSilent { message = "nothing came for \(stream.silence)" }
     if kind == .tooLarge { message = "the answer is longer than \(bodyLimit) bytes" }
     throw HTTPClientError(
       code: kind, curlCode: Int(code.rawValue), message: url.isEmpty ? message : "\(method) \(url): \(message)")
@@ -227,6 +241,10 @@ extension HTTPClient {
   private static let takeBody: sluice_curl_take = { bytes, size, count, context in
     guard let bytes = unsafe bytes, let context = unsafe context else { return 0 }
     let client = unsafe Unmanaged<HTTPClient>.fromOpaque(context).takeUnretainedValue()
+    if let stream = client.stream {
+      let piece = unsafe UnsafeRawBufferPointer(start: bytes, count: size * count)
+      return unsafe stream.take(piece, status: Int(sluice_curl_status(client.handle))) ? size * count : 0
+    }
     guard client.body.count + size * count <= client.bodyLimit else {
       client.isTooLarge = true
       return 0

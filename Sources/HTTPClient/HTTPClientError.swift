@@ -13,6 +13,8 @@ package struct HTTPClientError: Error, Sendable, Equatable, CustomStringConverti
     case broken
     /// The body of the answer is longer than allowed.
     case tooLarge
+    /// The caller did not want to go on.
+    case stopped
     case other
   }
 

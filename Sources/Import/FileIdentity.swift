@@ -1,9 +1,10 @@
+package import Chunks
 package import Readings
 
 /// What tells a file from others, wherever it is and however much is added to its end: its first bytes.
 ///
 /// With it, readings get ids that are the same in every import of the file, so that what is sent again is stored once.
-package struct FileIdentity: Equatable, Sendable {
+package struct FileIdentity: TextIdentity, Equatable, Sendable {
   /// Bytes that are looked at, at most.
   package static let limit = 64 << 10
 
@@ -34,10 +35,12 @@ package struct FileIdentity: Equatable, Sendable {
   /// those behind the first have their number behind it; in a pack, each has its record's place.
   ///
   /// - Parameters:
-  ///   - line: the number of the chunk's first line in the file.
+  ///   - line: the number of the chunk's first line in the file, from 0.
+  ///   - firstItem: does not matter here.
   ///   - buffer: memory to write in; its content is overwritten.
   package func identify(
-    _ batch: ReadingBatch, places: ChunkPlaces, chunk: UnsafeRawBufferPointer, line: Int, buffer: inout ByteBuffer
+    _ batch: ReadingBatch, places: ChunkPlaces, chunk: UnsafeRawBufferPointer, line: Int, firstItem: Int64,
+    buffer: inout ByteBuffer
   ) {
     var places = places
     var item: UInt32?

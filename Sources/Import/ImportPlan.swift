@@ -1,3 +1,4 @@
+package import Chunks
 package import Dialects
 package import Readings
 
@@ -6,7 +7,7 @@ package struct ImportPlan: Sendable {
   /// `-` is standard input.
   package var files: [String]
   /// Nil guesses it for each file.
-  package var dialect: ImportDialect?
+  package var dialect: RecordDialect?
   /// Which column of a CSV file is what.
   package var mapping: CSVMapping
   /// Of readings that name none.

@@ -1,3 +1,4 @@
+import Chunks
 import Dialects
 import Glibc
 import JSON
@@ -17,6 +18,16 @@ package final class Importer: @unchecked Sendable {
     package let reason: String
   }
 
+  /// A chunk on its way to Kafka.
+  private typealias ChunkFlight = Flight<ChunkEnd>
+
+  /// Where a chunk ends, and how much of it is no reading.
+  private struct ChunkEnd {
+    let offset: Int
+    let line: Int
+    let rejected: Int
+  }
+
   /// Errors that are told.
   private static let errorLimit = 100
   /// Readings, bytes of texts and chunks that wait for their acknowledgements, at most, or else a single chunk.
@@ -32,9 +43,9 @@ package final class Importer: @unchecked Sendable {
 
   private var state = ImportState()
   private let context: DecodingContext
-  private let finished = BoundedQueue<Flight>(capacity: window.chunks + 1)
-  private var flights: [Flight] = []
-  private var refused: [Flight] = []
+  private let finished = BoundedQueue<ChunkFlight>(capacity: window.chunks + 1)
+  private var flights: [ChunkFlight] = []
+  private var refused: [ChunkFlight] = []
   private var spare: [ReadingBatch] = []
   private var waiting = (readings: 0, bytes: 0)
   private var buffer = ByteBuffer(capacity: 4096)
@@ -137,7 +148,7 @@ package final class Importer: @unchecked Sendable {
     }
     // Before the first reading goes: what identifies the file must be the same next time, though it may have grown.
     try save()
-    let dialect = plan.dialect ?? file.withBytes { ImportDialect(name: path, start: $0.prefix(4096)) }
+    let dialect = plan.dialect ?? file.withBytes { RecordDialect(name: path, start: $0.prefix(4096)) }
     let (header, lines) = dialect == .csv ? try Self.header(file) : ([], 0)
     try file.skip(to: entry.offset)
     var line = max(entry.line, lines)
@@ -145,8 +156,10 @@ package final class Importer: @unchecked Sendable {
     var decoder = ChunkDecoder(
       dialect, mapping: plan.mapping, device: plan.device, header: header, context: context)
     var tooLong = 0
-    func flight(_ rejected: Int, _ batch: ReadingBatch? = nil) -> Flight {
-      Flight(batch ?? self.batch(), rejected: rejected, offset: file.offset, line: line, finished: finished)
+    func flight(_ rejected: Int, _ batch: ReadingBatch? = nil) -> ChunkFlight {
+      ChunkFlight(
+        batch ?? self.batch(), place: ChunkEnd(offset: file.offset, line: line, rejected: rejected)
+      ) { [finished] in _ = finished.put($0, timeout: .zero) }
     }
     while !supervisor.isStopping {
       shared.withLock { $0.bytes = read + file.consumed }
@@ -169,7 +182,7 @@ package final class Importer: @unchecked Sendable {
       case .chunk(let count, let lines, let records):
         let batch = batch()
         let now = Clock.nowMilliseconds()
-        let refusals = try file.withBytes { bytes in
+        let decoded = try file.withBytes { bytes in
           Result {
             try decoder.decode(
               UnsafeRawBufferPointer(rebasing: bytes[..<count]), records: records, line: line, identity: entry.identity,
@@ -178,15 +191,15 @@ package final class Importer: @unchecked Sendable {
         }.get()
         file.drop(count)
         line += lines
-        report(path, refusals)
-        try send(flight(refusals.count, batch))
+        report(path, decoded.refusals)
+        try send(flight(decoded.refusals.count, batch))
       }
     }
   }
 
   /// The first lines of a CSV file, to the one that names the columns.
   private static func header(_ file: ImportFile) throws -> (bytes: [UInt8], lines: Int) {
-    let framing = file.withBytes { ImportDialect.csv.framing(header: Array($0)) }
+    let framing = file.withBytes { RecordDialect.csv.framing(header: Array($0)) }
     var header: [UInt8] = []
     while true {
       let row = file.withBytes { bytes in
@@ -212,7 +225,7 @@ package final class Importer: @unchecked Sendable {
   private func batch() -> ReadingBatch { spare.popLast() ?? ReadingBatch(textCapacity: 64 << 10) }
 
   /// Hands a chunk's readings over as soon as there is room for them.
-  private func send(_ flight: Flight) throws(Failure) {
+  private func send(_ flight: ChunkFlight) throws(Failure) {
     if flights.allSatisfy(\.isDone) { lastProgress = Clock.monotonic() }
     let hasRoom = try settle { importer in
       importer.flights.isEmpty
@@ -229,7 +242,7 @@ package final class Importer: @unchecked Sendable {
     try saveNowAndThen()
   }
 
-  private func publish(_ flight: Flight) {
+  private func publish(_ flight: ChunkFlight) {
     flight.begin()
     producer.publish(
       flight.batch, headers: ReadingProducer.headers(source: "import", received: Clock.nowMilliseconds()),
@@ -258,11 +271,11 @@ package final class Importer: @unchecked Sendable {
   }
 
   /// Looks at what became of a chunk.
-  private func land(_ flight: Flight) throws(Failure) {
+  private func land(_ flight: ChunkFlight) throws(Failure) {
     let before = flight.batch.count
-    let error = flight.settle()
+    let failures = flight.settle()
     if flight.batch.count < before { lastProgress = Clock.monotonic() }
-    guard let error else {
+    guard let error = (failures.first { $0.error.code == .messageTooLarge } ?? failures.first)?.error else {
       delivery.ok()
       flight.isDone = true
       producer.count(acknowledged: flight.count, failed: 0)
@@ -283,10 +296,10 @@ package final class Importer: @unchecked Sendable {
   private func retire() {
     let count = flights.prefix(while: \.isDone).count
     for flight in flights.prefix(count) {
-      state.entries[key]?.offset = flight.offset
-      state.entries[key]?.line = flight.line
+      state.entries[key]?.offset = flight.place.offset
+      state.entries[key]?.line = flight.place.line
       state.entries[key]?.accepted += flight.count
-      state.entries[key]?.rejected += flight.rejected
+      state.entries[key]?.rejected += flight.place.rejected
       waiting.readings -= flight.count
       waiting.bytes -= flight.textCount
       flight.batch.removeAll()
@@ -295,7 +308,7 @@ package final class Importer: @unchecked Sendable {
     let done = flights.prefix(count)
     shared.withLock { progress in
       progress.accepted += done.reduce(0) { $0 + $1.count }
-      progress.rejected += done.reduce(0) { $0 + $1.rejected }
+      progress.rejected += done.reduce(0) { $0 + $1.place.rejected }
     }
     flights.removeFirst(count)
   }

@@ -48,10 +48,10 @@ package final class Authenticator: Sendable {
   /// dialect.
   ///
   /// - Parameters:
-  ///   - dialect: what the body is written in, as it stands in the keys file.
+  ///   - dialect: what the body is written in, as it stands in the keys file; nil where none matters.
   ///   - places: where else than in `Authorization` and `X-API-Key` this dialect's clients put their key.
   package func authenticate(
-    _ head: borrowing RequestHead, dialect: String, places: CredentialPlaces = []
+    _ head: borrowing RequestHead, dialect: String?, places: CredentialPlaces = []
   ) -> Result<Grant, Refusal> {
     guard let ring else { return .success(Grant(nil, address: address(of: head), self)) }
     switch Credentials.presented(head, in: places) {
@@ -80,14 +80,14 @@ package final class Authenticator: Sendable {
   }
 
   private func admit(
-    _ finding: KeyRing.Finding, _ dialect: String, _ address: Account?
+    _ finding: KeyRing.Finding, _ dialect: String?, _ address: Account?
   ) -> Result<Grant, Refusal> {
     switch finding {
     case .unknown: return .failure(refuse(.unknown))
     case .expired: return .failure(refuse(.expired))
     case .revoked: return .failure(refuse(.revoked))
     case .valid(let key):
-      guard key.mayUse(dialect: dialect) else { return .failure(refuse(.dialect, Self.forbidden(dialect))) }
+      if let dialect, !key.mayUse(dialect: dialect) { return .failure(refuse(.dialect, Self.forbidden(dialect))) }
       key.account.lastUsed.store(now(), ordering: .relaxed)
       return .success(Grant(key, address: address, self))
     }
@@ -116,6 +116,19 @@ package final class Authenticator: Sendable {
     guard let key, let refusal = take(count, of: key) else { return nil }
     if let address { address.account.bucket.withLock { $0.give(count, address.policy) } }
     return refusal
+  }
+
+  /// Takes as many readings as there are, up to that many.
+  /// - Returns: how many; never a refusal, for who asks like this waits.
+  func take(upTo count: Int, of grant: Grant) -> Int {
+    let (address, key) = limits(of: grant)
+    var taken = count
+    for limit in [address, key] {
+      guard let limit else { continue }
+      taken = min(taken, limit.account.bucket.withLock { $0.remaining(at: clock(), limit.policy) })
+    }
+    // Another of the client's requests may have been faster.
+    return taken > 0 && take(taken, of: grant) == nil ? taken : 0
   }
 
   private func take(_ count: Int, of limit: Limit) -> Refusal? {

@@ -33,6 +33,9 @@ package struct Grant: Sendable {
   ///   it ever allows at once.
   package func take(readings count: Int) -> Refusal? { authenticator.take(count, of: self) }
 
+  /// Takes what so many readings cost, or as many of them as the rate allows now.
+  func take(upTo count: Int) -> Int { authenticator.take(upTo: count, of: self) }
+
   /// A refusal when not even one reading could be taken.
   package var exhaustion: Refusal? { authenticator.exhaustion(of: self) }
 

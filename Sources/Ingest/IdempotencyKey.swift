@@ -1,3 +1,4 @@
+import Chunks
 import Dialects
 import HTTP
 import Readings
@@ -64,8 +65,10 @@ struct IdempotencyKey: Equatable {
   /// counts the items that were refused too, so that it is the same place in every repeat. Where an item is several
   /// readings, those behind the first have their number behind it: `/3`, `/3.1`, `/3.2`.
   ///
-  /// - Parameter buffer: memory to write in; its content is overwritten.
-  func identify(_ batch: ReadingBatch, buffer: inout ByteBuffer) {
+  /// - Parameters:
+  ///   - first: the place of item 0, where the batch is not of the beginning of the body.
+  ///   - buffer: memory to write in; its content is overwritten.
+  func identify(_ batch: ReadingBatch, from first: Int64 = 0, buffer: inout ByteBuffer) {
     buffer.truncate(to: 0)
     buffer.append("key-" as StaticString)
     fingerprint.append(to: &buffer)
@@ -78,7 +81,7 @@ struct IdempotencyKey: Equatable {
       item = reading.item
       guard reading.id.isEmpty else { continue }
       buffer.truncate(to: prefix)
-      ReadingEncoder.append(Int64(reading.item), to: &buffer)
+      ReadingEncoder.append(first + Int64(reading.item), to: &buffer)
       if number > 0 {
         buffer.append(UInt8(ascii: "."))
         ReadingEncoder.append(number, to: &buffer)
@@ -86,4 +89,12 @@ struct IdempotencyKey: Equatable {
       batch.identify(index, as: buffer.bytes)
     }
   }
+}
+
+/// The same ids for a body that is decoded in chunks as for one that is decoded whole.
+extension IdempotencyKey: TextIdentity {
+  func identify(
+    _ batch: ReadingBatch, places: ChunkPlaces, chunk: UnsafeRawBufferPointer, line: Int, firstItem: Int64,
+    buffer: inout ByteBuffer
+  ) { identify(batch, from: firstItem, buffer: &buffer) }
 }

@@ -14,10 +14,10 @@ struct IngestRoutes: Sendable {
   }
 
   /// Adds all of them.
-  func add(to router: inout Router) {
-    router.on(.post, Self.readings) { head, _ in ownReadings(head) }
-    addInflux(to: &router)
-    router.on(.post, "/boxes/{box}/data") { head, path in
+  func add(to routes: inout APITable) {
+    routes.on(.post, Self.readings, .readings) { head, _ in ownReadings(head) }
+    addInflux(to: &routes)
+    routes.on(.post, "/boxes/{box}/data", .boxData) { head, path in
       guard
         let format = OpenSenseMap.Format(
           contentType: head.header("Content-Type"), luftdaten: head.query("luftdaten")?.isEmpty == false,
@@ -25,7 +25,7 @@ struct IngestRoutes: Sendable {
       else { return .respond(OpenSenseMapDialect.unsupportedType) }
       return measurements(head, box: path["box"] ?? "", .several(format))
     }
-    router.on(.post, "/boxes/{box}/{sensor}") { head, path in
+    routes.on(.post, "/boxes/{box}/{sensor}", .boxSensor) { head, path in
       guard OpenSenseMap.Format(contentType: head.header("Content-Type")) == .json else {
         return .respond(OpenSenseMapDialect.unsupportedType)
       }
@@ -33,20 +33,27 @@ struct IngestRoutes: Sendable {
     }
     // The API of Sensor.Community says what kind of sensor the values are of in the header only; there a path without the
     // last slash is another.
-    for path in ["/v1/push-sensor-data/", "/v1/push-sensor-data"] {
-      router.on(.post, path) { head, _ in
+    for (path, name) in [
+      ("/v1/push-sensor-data/", "pushSensorData"), ("/v1/push-sensor-data", "pushSensorDataWithoutSlash"),
+    ] {
+      let operation = Operation.sensorCommunity(name: name, summary: "One sensor per request", hasPin: true)
+      routes.on(.post, path, operation) { head, _ in
         readings.begin(head, PlainDialect.sensorCommunity(sensor: head.header("X-Sensor"), pin: head.header("X-PIN")))
       }
     }
     // What the firmware calls its own API, by its default path; there the names of the values say it.
-    router.on(.post, "/data.php") { head, _ in
+    let custom = Operation.sensorCommunity(
+      name: "postDataPHP", summary: "What the firmware calls its own API", hasPin: false)
+    routes.on(.post, "/data.php", custom) { head, _ in
       readings.begin(head, PlainDialect.sensorCommunity(sensor: head.header("X-Sensor"), pin: nil))
     }
-    for version in ["/v1.1/", "/v1.0/"] {
-      router.on(.post, "\(version)Observations") { head, _ in
+    for (version, suffix) in [("/v1.1/", ""), ("/v1.0/", "10")] {
+      let named = Operation.observations(name: "postObservations\(suffix)", stream: false)
+      routes.on(.post, "\(version)Observations", named) { head, _ in
         readings.begin(head, SensorThingsDialect(stream: nil, root: version, id: readings.now()))
       }
-      router.on(.post, "\(version){stream}/Observations") { head, path in
+      let inStream = Operation.observations(name: "postStreamObservations\(suffix)", stream: true)
+      routes.on(.post, "\(version){stream}/Observations", inStream) { head, path in
         guard let stream = SensorThings.stream(inPath: "/\(path["stream"] ?? "")") else {
           return .respond(
             SensorThingsDialect(stream: nil, root: version, id: 0).told(
@@ -57,8 +64,10 @@ struct IngestRoutes: Sendable {
       }
     }
     // The Things Stack adds a path of its own for each kind of message, if it is told to.
-    for path in ["/v1/ttn", "/v1/ttn/{kind...}"] {
-      router.on(.post, path) { head, _ in readings.begin(head, PlainDialect.theThingsNetwork) }
+    for (path, name) in [("/v1/ttn", "postUplink"), ("/v1/ttn/{kind...}", "postUplinkOfKind")] {
+      routes.on(.post, path, .uplink(name: name, hasKind: path != "/v1/ttn")) { head, _ in
+        readings.begin(head, PlainDialect.theThingsNetwork)
+      }
     }
   }
 
@@ -87,9 +96,11 @@ struct IngestRoutes: Sendable {
   /// What `/ping` and `/health` say: clients look which of the APIs there is.
   private static let influxVersion = "v2.7.0-sluice"
 
-  private func addInflux(to router: inout Router) {
-    for (path, version) in [("/api/v2/write", InfluxDialect.Version.two), ("/write", .one)] {
-      router.on(.post, path) { head, _ in
+  private func addInflux(to routes: inout APITable) {
+    for (path, version, operation) in [
+      ("/api/v2/write", InfluxDialect.Version.two, Operation.influxWrite), ("/write", .one, .influxWrite1),
+    ] {
+      routes.on(.post, path, operation) { head, _ in
         let precision = LineProtocol.Precision(head.query("precision"))
         let dialect = InfluxDialect(
           version: version, precision: precision ?? .nanoseconds, mapping: settings.lineProtocol)
@@ -101,14 +112,14 @@ struct IngestRoutes: Sendable {
     }
     let version = ("X-Influxdb-Version", Self.influxVersion)
     let ping = Response(status: 204, headers: [version]).prepared()
-    router.on(.get, "/ping") { _, _ in .respond(ping) }
+    routes.on(.get, "/ping", .influxPing) { _, _ in .respond(ping) }
     let health = Response.json(
       200,
       JSONText.object([
         ("name", "influxdb"), ("message", "ready for writes"), ("status", "pass"), ("version", Self.influxVersion),
       ]), headers: [version]
     ).prepared()
-    router.on(.get, "/health") { _, _ in
+    routes.on(.get, "/health", .influxHealth) { _, _ in
       guard let reason = readings.publisher.unavailability else { return .respond(health) }
       return .respond(
         .json(

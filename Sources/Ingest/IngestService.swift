@@ -12,25 +12,31 @@ package final class IngestService: RequestHandler {
   /// - Parameters:
   ///   - authenticator: who may send; nil: everybody.
   ///   - streams: serves `/v1/stream`, which is not there without it. The owner runs and stops it, before the HTTP server.
+  ///   - jobs: serves `/v1/jobs`, which is not there without it. The owner runs and stops it, before the HTTP server.
   ///   - now: milliseconds since 1970.
   package init(
     publisher: any ReadingPublisher, limits: IngestLimits, metrics: Metrics, authenticator: Authenticator? = nil,
-    streams: WebSocketServer? = nil, log: Log = Log(component: "stream"),
+    streams: WebSocketServer? = nil, jobs: JobService? = nil, log: Log = Log(component: "stream"),
     dialects: DialectSettings = DialectSettings(),
     now: @escaping @Sendable () -> Int64 = Clock.nowMilliseconds
   ) {
     let readings = ReadingsRoute(
       publisher: publisher, limits: limits, metrics: metrics,
       authenticator: authenticator ?? Authenticator(ring: nil, metrics: metrics), now: now)
-    var router = Router()
-    IngestRoutes(readings, dialects).add(to: &router)
+    var routes = APITable()
+    IngestRoutes(readings, dialects).add(to: &routes)
     if let streams {
       let stream = StreamRoute(readings, server: streams, metrics: metrics, log: log)
-      router.on(.get, "/v1/stream") { head, _ in stream.begin(head) }
+      routes.on(.get, "/v1/stream", .stream) { head, _ in stream.begin(head) }
     }
-    self.router = router
+    if let jobs { JobsRoute(readings, jobs).add(to: &routes) }
+    routes.describe(limits: limits, asksForKeys: readings.authenticator.asksForKeys)
+    router = routes.router
     counters = RequestCounters(metrics)
   }
+
+  /// Every method and pattern that is answered, as the router has them.
+  package var routes: [(method: Method, pattern: String)] { router.entries }
 
   package func begin(_ head: borrowing RequestHead) -> Disposition { router.dispatch(head) }
 

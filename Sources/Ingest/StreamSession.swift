@@ -36,7 +36,7 @@ final class StreamSession: MessageReceiver, @unchecked Sendable {
     return message.request.receive(piece) == nil ? nil : StreamAnswers.outOfMemory
   }
 
-  func finish() {
+  func finish(isText: Bool) {
     // An empty message has no piece.
     guard let message = current ?? message() else { return connection.close(StreamAnswers.forbidden) }
     current = nil

@@ -9,6 +9,8 @@ package final class Account: Sendable {
   package let bytes = Holding()
   /// Its readings that Kafka has not acknowledged.
   package let readings = Holding()
+  /// Its jobs that are running.
+  package let jobs = Holding()
 
   package init() {}
 }

@@ -3,14 +3,14 @@ import Glibc
 /// State behind a lock, with conditions to wait for: what `Synchronization.Mutex` lacks.
 ///
 /// `@unchecked Sendable`: `state` is only touched between lock and unlock, and the pthread objects never move.
-final class Monitor<State>: @unchecked Sendable {
+package final class Monitor<State>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let conditions: UnsafeMutablePointer<pthread_cond_t>
   private let count: Int
   private var state: State
 
   /// - Parameter conditions: how many different things threads wait for; they are numbered from 0.
-  init(_ state: State, conditions count: Int = 1) {
+  package init(_ state: State, conditions count: Int = 1) {
     self.state = state
     self.count = count
     mutex = .allocate(capacity: 1)
@@ -36,7 +36,7 @@ final class Monitor<State>: @unchecked Sendable {
   }
 
   /// Gives the state to `body` while no other thread has it.
-  func withLock<Value>(_ body: (inout State) -> Value) -> Value {
+  package func withLock<Value>(_ body: (inout State) -> Value) -> Value {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     return body(&state)
@@ -47,7 +47,7 @@ final class Monitor<State>: @unchecked Sendable {
   /// Every try borrows the state anew, for other threads change it during the wait.
   /// - Parameter timeout: nil waits for ever, zero tries once.
   /// - Returns: nil when the time is up.
-  func wait<Value>(for condition: Int = 0, timeout: Duration?, _ attempt: (inout State) -> Value?) -> Value? {
+  package func wait<Value>(for condition: Int = 0, timeout: Duration?, _ attempt: (inout State) -> Value?) -> Value? {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     if let value = attempt(&state) { return value }
@@ -67,8 +67,8 @@ final class Monitor<State>: @unchecked Sendable {
   }
 
   /// Wakes one thread that waits for a condition.
-  func signal(_ condition: Int = 0) { pthread_cond_signal(conditions + condition) }
+  package func signal(_ condition: Int = 0) { pthread_cond_signal(conditions + condition) }
 
   /// Wakes all threads that wait for a condition.
-  func broadcast(_ condition: Int = 0) { pthread_cond_broadcast(conditions + condition) }
+  package func broadcast(_ condition: Int = 0) { pthread_cond_broadcast(conditions + condition) }
 }

@@ -20,6 +20,7 @@ extension Setting {
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
     httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, httpRatePerAddress, httpRatePerAddressBurst,
     streamConnections, streamInFlight, streamPingInterval, streamIdleTimeout,
+    jobsDirectory, jobsKept, jobsConcurrent, jobsSilence, jobsPatience, jobsFetchAllow,
     auth, keysFile, httpCORSOrigins, tlsCertificate, tlsKey, tlsClientCA,
     boxesFile, influxdbDeviceTags,
     managementListen, logLevel, logFormat, shutdownTimeout, config,
@@ -175,6 +176,24 @@ extension Setting {
   package static let streamIdleTimeout = Setting(
     "SLUICE_STREAM_IDLE_TIMEOUT", .duration(.seconds(1) ... .seconds(86_400)), .text("10m"), roles: ingests,
     "How long a WebSocket may be without a message.")
+  package static let jobsDirectory = Setting(
+    "SLUICE_JOBS_DIRECTORY", .path, .text(""), roles: ingests,
+    "Folder of the records of jobs, another for each process; empty: in memory, and gone when the process ends.")
+  package static let jobsKept = Setting(
+    "SLUICE_JOBS_KEPT", .integer(1...10_000), .text("200"), roles: ingests,
+    "Records of jobs that are kept; of the client that has most, the oldest goes first.")
+  package static let jobsConcurrent = Setting(
+    "SLUICE_JOBS_CONCURRENT", .integer(1...64), .text("4"), roles: ingests,
+    "Jobs at once, each with a thread and up to 40 MiB; further ones are told to come later.")
+  package static let jobsSilence = Setting(
+    "SLUICE_JOBS_SILENCE", .duration(.seconds(1) ... .seconds(3_600)), .text("60s"), roles: ingests,
+    "How long nothing may come from the client, or the server, of a job.")
+  package static let jobsPatience = Setting(
+    "SLUICE_JOBS_PATIENCE", .duration(.seconds(1) ... .seconds(86_400)), .text("5m"), roles: ingests,
+    "How long a job waits for Kafka to acknowledge anything.")
+  package static let jobsFetchAllow = Setting(
+    "SLUICE_JOBS_FETCH_ALLOW", .text(mayBeEmpty: true), .text(""), roles: ingests,
+    "From where jobs may fetch, such as https://data.example.org/exports/, separated by commas; empty: from nowhere.")
   package static let tlsCertificate = Setting(
     "SLUICE_TLS_CERTIFICATE", .path, .text(""), roles: ingests,
     "PEM file of the certificate and its chain; empty: HTTP without TLS.")

@@ -2,10 +2,13 @@
 package enum Fleet: String, Sendable, CaseIterable {
   /// Weather stations and rooms: temperature, humidity, pressure, light, doors and batteries.
   case climate
+  /// Ultrasonic motion detectors, as `firmware/pico` makes them of a Pico: they send when something comes near.
+  case motion
 
-  func device(_ index: Int, seed: UInt64) -> ClimateDevice {
+  func device(_ index: Int, seed: UInt64) -> FleetDevice {
     switch self {
-    case .climate: ClimateDevice(index, seed: seed)
+    case .climate: .climate(ClimateDevice(index, seed: seed))
+    case .motion: .motion(MotionDevice(index, seed: seed))
     }
   }
 }

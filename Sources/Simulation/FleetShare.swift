@@ -9,10 +9,10 @@ struct ReadingIdentity: Equatable {
   var sequence: Int
 }
 
-/// The devices that one connection speaks for, and the texts of their readings. They take turns, and each sends what all
-/// its sensors show before the next has its turn. For one thread.
+/// The devices that one connection speaks for, and the texts of their readings. They take turns, and each sends all readings
+/// of a turn before the next has its own. For one thread.
 final class FleetShare {
-  private var devices: [ClimateDevice] = []
+  private var devices: [FleetDevice] = []
   private var sequences: [Int] = []
   private var names: [ByteRange] = []
   private var locations: [ByteRange] = []
@@ -20,7 +20,7 @@ final class FleetShare {
   private let run: ByteRange
   private let hasIDs: Bool
   private var turn = 0
-  private var sensor = 0
+  private var step = 0
 
   /// - Parameters:
   ///   - indices: of the devices within the whole fleet; at least one.
@@ -55,40 +55,41 @@ final class FleetShare {
   /// Appends the next reading as the HTTP API takes it: an object that names its device and sensor.
   /// - Parameter now: when it is measured, in milliseconds since 1970.
   func appendReading(at now: Int64, to out: inout ByteBuffer) -> ReadingIdentity {
-    let (identity, sensor) = next()
+    let (identity, step) = next()
     out.append(#"{"device":""#)
     out.append(text.bytes(names[identity.device]))
     out.append(#"","sensor":""#)
-    out.append(sensor.name)
+    out.append(devices[identity.device].sensor(step))
     out.append(#"","value":"#)
-    appendMembers(identity, sensor, now, to: &out)
+    appendMembers(identity, step, now, to: &out)
     return identity
   }
 
   /// Appends the next reading as an MQTT payload: an object without the names that are in the topic.
   func appendPayload(at now: Int64, to out: inout ByteBuffer) -> (identity: ReadingIdentity, topic: String) {
-    let (identity, sensor) = next()
+    let (identity, step) = next()
     out.append(#"{"value":"#)
-    appendMembers(identity, sensor, now, to: &out)
-    return (identity, topic(identity.device, sensor))
+    appendMembers(identity, step, now, to: &out)
+    return (identity, topic(identity.device, devices[identity.device].sensor(step)))
   }
 
   /// What follows `"value":`.
   private func appendMembers(
-    _ identity: ReadingIdentity, _ sensor: ClimateSensor, _ now: Int64, to out: inout ByteBuffer
+    _ identity: ReadingIdentity, _ step: Int, _ now: Int64, to out: inout ByteBuffer
   ) {
-    switch devices[identity.device].measure(sensor, at: now) {
+    let measurement = devices[identity.device].measure(step, at: now)
+    switch measurement.value {
     case .number(let number): ReadingEncoder.append(number, to: &out)
     case .boolean(let boolean): out.append(boolean ? "true" : "false")
     case .text(let range): ReadingEncoder.append(string: text.bytes(range), to: &out)
     }
-    if sensor.unit.utf8CodeUnitCount > 0 {
+    if measurement.unit.utf8CodeUnitCount > 0 {
       out.append(#","unit":""#)
-      out.append(sensor.unit)
+      out.append(measurement.unit)
       out.append(UInt8(ascii: "\""))
     }
     out.append(#","ts":""#)
-    out.append(count: Timestamp.formattedCount) { Timestamp.format(now, into: $0) }
+    out.append(count: Timestamp.formattedCount) { Timestamp.format(measurement.ts, into: $0) }
     out.append(UInt8(ascii: "\""))
     out.append(text.bytes(locations[identity.device]))
     if hasIDs {
@@ -105,10 +106,10 @@ final class FleetShare {
     out.append(#""}}"#)
   }
 
-  private func topic(_ device: Int, _ sensor: ClimateSensor) -> String {
+  private func topic(_ device: Int, _ sensor: StaticString) -> String {
     let name = text.bytes(names[device])
     let prefix: StaticString = "sensors/"
-    let count = prefix.utf8CodeUnitCount + name.count + 1 + sensor.name.utf8CodeUnitCount
+    let count = prefix.utf8CodeUnitCount + name.count + 1 + sensor.utf8CodeUnitCount
     return String(unsafeUninitializedCapacity: count) { out in
       var end = UnsafeMutableRawBufferPointer(out)
       func put(_ bytes: UnsafeRawBufferPointer) {
@@ -119,22 +120,21 @@ final class FleetShare {
       put(name)
       end[0] = UInt8(ascii: "/")
       end = UnsafeMutableRawBufferPointer(rebasing: end[1...])
-      put(UnsafeRawBufferPointer(start: sensor.name.utf8Start, count: sensor.name.utf8CodeUnitCount))
+      put(UnsafeRawBufferPointer(start: sensor.utf8Start, count: sensor.utf8CodeUnitCount))
       return count
     }
   }
 
-  private func next() -> (ReadingIdentity, ClimateSensor) {
-    // Every device has at least one sensor, so this ends.
+  private func next() -> (ReadingIdentity, step: Int) {
+    // Every turn has at least one reading, so this ends.
     while true {
-      while let candidate = ClimateSensor(rawValue: UInt8(sensor)) {
-        sensor += 1
-        guard devices[turn].has(candidate) else { continue }
+      if let step = devices[turn].step(from: step) {
+        self.step = step + 1
         let identity = ReadingIdentity(device: turn, sequence: sequences[turn])
         sequences[turn] += 1
-        return (identity, candidate)
+        return (identity, step)
       }
-      sensor = 0
+      step = 0
       turn = turn + 1 == devices.count ? 0 : turn + 1
     }
   }

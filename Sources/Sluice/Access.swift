@@ -15,7 +15,7 @@ enum Access {
     let file = settings.string(.keysFile)
     let word = settings.string(.auth)
     let address = settings.listenAddress(.httpListen)
-    let isLoopback = address.host == "localhost" || ClientAddress(address.host)?.isLoopback == true
+    let isLoopback = Self.isLoopback(address)
     if word == "keys" || word == "auto" && (!file.isEmpty || !isLoopback) {
       guard !file.isEmpty else {
         throw .usage(
@@ -56,6 +56,10 @@ enum Access {
     }
   }
 
+  private static func isLoopback(_ address: Operations.ListenAddress) -> Bool {
+    address.host == "localhost" || ClientAddress(address.host)?.isLoopback == true
+  }
+
   /// nil: HTTP without TLS.
   static func tlsFiles(_ settings: Settings) -> HTTPServer.TLSFiles? {
     guard !settings.string(.tlsCertificate).isEmpty else { return nil }
@@ -65,15 +69,20 @@ enum Access {
       clientAuthorities: authorities.isEmpty ? nil : authorities)
   }
 
-  static func crossOrigin(_ settings: Settings) -> CrossOrigin {
+  /// Which pages may send from a browser. Where no key is asked for, whoever looks at a foreign page would lend it his own
+  /// access to this address.
+  func crossOrigin(_ settings: Settings) -> CrossOrigin {
     var policy = CrossOrigin()
+    if case .off = self {
+      policy.others = Self.isLoopback(settings.listenAddress(.httpListen)) ? .refusedLocally : .refused
+    }
     policy.origins = settings.string(.httpCORSOrigins).split(separator: ",").map {
       String($0.drop { $0 == " " }.prefix { $0 != " " })
     }
     policy.requestHeaders = [
       "Authorization", "Content-Type", "Content-Encoding", "Idempotency-Key", "X-API-Key", "traceparent",
     ]
-    policy.exposedHeaders = ["Retry-After", "RateLimit", "RateLimit-Policy"]
+    policy.exposedHeaders = ["Location", "Retry-After", "RateLimit", "RateLimit-Policy"]
     return policy
   }
 }

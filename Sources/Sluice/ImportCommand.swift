@@ -1,3 +1,4 @@
+import Chunks
 import Dialects
 import Glibc
 import Import
@@ -77,7 +78,7 @@ enum ImportCommand: Command {
       if file != "-", access(file, R_OK) != 0 { throw SettingsError("\(file): \(SystemError(code: errno))") }
     }
     let device = arguments.string("--device")
-    let dialect = try arguments.word("--dialect", as: ImportDialect.self)
+    let dialect = try arguments.word("--dialect", as: RecordDialect.self)
     let pairs = arguments.strings("--map")
     if !pairs.isEmpty, let dialect, dialect != .csv {
       throw SettingsError("--map means nothing with --dialect \(dialect.rawValue)")

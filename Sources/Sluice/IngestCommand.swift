@@ -18,7 +18,8 @@ enum IngestCommand: Command {
   /// Starts the HTTP API in a process.
   static func start(in service: Service) throws(CommandError) {
     let settings = service.settings
-    let authenticator = try Access(settings).authenticator(in: service)
+    let access = try Access(settings)
+    let authenticator = try access.authenticator(in: service)
     let topic = settings.string(.kafkaTopic)
     let link = try service.link(topics: [topic])
     let publisher: ReadingProducer
@@ -35,6 +36,7 @@ enum IngestCommand: Command {
     let dialects = DialectSettings(
       lineProtocol: .init(deviceTags: settings.words(.influxdbDeviceTags)), boxes: boxes)
     let streams = try streams(settings)
+    let jobs = try jobs(in: service)
     let server = try service.listen(.httpListen, name: "http") { configuration in
       configuration.threads = settings.int(.httpThreads)
       configuration.connectionLimit = settings.int(.httpConnections)
@@ -43,15 +45,16 @@ enum IngestCommand: Command {
       configuration.idleTimeout = settings.duration(.httpIdleTimeout)
       configuration.bodyTimeout = settings.duration(.httpBodyTimeout)
       configuration.tls = Access.tlsFiles(settings)
-      configuration.crossOrigin = Access.crossOrigin(settings)
+      configuration.crossOrigin = access.crossOrigin(settings)
     } handler: {
       IngestService(
         publisher: publisher, limits: limits, metrics: service.metrics, authenticator: authenticator, streams: streams,
-        log: service.log.component("stream"), dialects: dialects)
+        jobs: jobs, log: service.log.component("stream"), dialects: dialects)
     }
     for (index, loop) in streams.loops.enumerated() {
       service.supervisor.start("stream-\(index)") { loop.run() }
     }
+    for index in 0..<jobs.threadCount { service.supervisor.start("job-\(index)") { jobs.work() } }
     service.metrics.gauge("sluice_http_connections", "Open connections.") { Double(server.connectionCount) }
     service.log.info("listening", ["address": .string("\(settings.listenAddress(.httpListen).host):\(server.port)")])
     if Access.tlsFiles(settings) != nil { watchTLS(of: server, in: service) }
@@ -61,10 +64,33 @@ enum IngestCommand: Command {
     service.supervisor.onStop("producer") { link.close(timeout: timeout / 2) }
     service.supervisor.onStop("http") {
       let deadline = Clock.monotonic() + timeout / 2
-      // No new connections; streams and requests then finish side by side.
+      // No new connections; jobs, streams and requests then finish side by side.
       server.quiesce()
-      streams.stop(timeout: timeout / 2)
+      jobs.stop(timeout: timeout / 4)
+      streams.stop(timeout: max(deadline - Clock.monotonic(), .zero))
       server.stop(timeout: max(deadline - Clock.monotonic(), .zero))
+    }
+  }
+
+  private static func jobs(in service: Service) throws(CommandError) -> JobService {
+    let settings = service.settings
+    let allowance: FetchAllowance
+    do {
+      allowance = try FetchAllowance(settings.string(.jobsFetchAllow))
+    } catch {
+      throw .usage("\(Setting.jobsFetchAllow.name): \(error)")
+    }
+    var jobs = JobSettings(allowance: allowance)
+    let directory = settings.string(.jobsDirectory)
+    jobs.directory = directory.isEmpty ? nil : directory
+    jobs.kept = settings.int(.jobsKept)
+    jobs.concurrent = settings.int(.jobsConcurrent)
+    jobs.silence = settings.duration(.jobsSilence)
+    jobs.patience = settings.duration(.jobsPatience)
+    do {
+      return try JobService(jobs, log: service.log.component("jobs"), metrics: service.metrics)
+    } catch {
+      throw .failed("\(Setting.jobsDirectory.name) (\(directory)): \(error)")
     }
   }
 

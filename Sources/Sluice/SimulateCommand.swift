@@ -7,7 +7,9 @@ enum SimulateCommand: Command {
   static let flags = [
     CommandFlag("--url", "URL", "Send over HTTP to this address; http://127.0.0.1:8080 unless --mqtt is given."),
     CommandFlag("--mqtt", nil, "Send over MQTT to the broker of --mqtt-url; with --url, both share the devices."),
-    CommandFlag("--fleet", "KIND", "What the devices measure: climate."),
+    CommandFlag(
+      "--fleet", "KIND", "What the devices measure: climate (the default), or motion: triggers of ultrasonic detectors."
+    ),
     CommandFlag("--devices", "N", "How many devices there are (100)."),
     CommandFlag("--prefix", "TEXT", "What their names begin with (sim-); a number follows."),
     CommandFlag("--seed", "N", "What makes the devices different from those of another fleet (1)."),

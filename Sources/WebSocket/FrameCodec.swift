@@ -9,7 +9,7 @@ protocol FrameEvents: AnyObject {
   /// A piece of a message, valid only during the call. A reason ends the connection.
   func messageContinued(_ piece: UnsafeRawBufferPointer) -> CloseReason?
   /// All of a message is there; a text is UTF-8.
-  func messageEnded()
+  func messageEnded(isText: Bool)
 }
 
 /// The server's side of the framing of one connection, without its socket: bytes go in and come out.
@@ -89,7 +89,7 @@ protocol FrameEvents: AnyObject {
   }
 
   /// Puts a message into `output`, unless a close frame is there.
-  func send(_ message: [UInt8], isText: Bool = true) {
+  func send(_ message: [UInt8], isText: Bool) {
     queue(UInt8((isText ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME).rawValue), message)
   }
 
@@ -181,6 +181,7 @@ extension FrameCodec {
 
   private static let messageEnded: wslay_event_on_msg_recv_callback = { _, message, owner in
     guard let codec = unsafe FrameCodec.codec(owner), let opcode = unsafe message?.pointee.opcode else { return }
-    if opcode & 8 == 0, !codec.hasClosed { codec.events?.messageEnded() }
+    guard opcode & 8 == 0, !codec.hasClosed else { return }
+    codec.events?.messageEnded(isText: opcode == UInt8(WSLAY_TEXT_FRAME.rawValue))
   }
 }

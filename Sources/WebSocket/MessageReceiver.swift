@@ -4,7 +4,7 @@ package protocol MessageReceiver: AnyObject, Sendable {
   func receive(_ piece: UnsafeRawBufferPointer) -> CloseReason?
 
   /// All of the message is there: exactly one `WebSocketConnection.answer` must follow, from any thread, now or later.
-  func finish()
+  func finish(isText: Bool)
 
   /// The connection is over; an unfinished message is not going to be finished. Called exactly once, as the last.
   func ended(_ ending: Ending)

@@ -110,10 +110,10 @@ final class ServedConnection: FrameEvents {
     return unsafe receiver.receive(piece)
   }
 
-  func messageEnded() {
+  func messageEnded(isText: Bool) {
     watch.messageEnded(MonotonicClock.milliseconds)
     connection.begin()
-    receiver.finish()
+    receiver.finish(isText: isText)
   }
 
   // MARK: Bytes
@@ -158,7 +158,7 @@ final class ServedConnection: FrameEvents {
     let (answers, closeReason) = connection.take()
     for answer in answers {
       guard codec.output.count <= sendLimit else { return end(.slow) }
-      codec.send(answer)
+      codec.send(answer.message, isText: answer.isText)
     }
     if let closeReason { codec.close(closeReason) }
     var hasProgress = false

@@ -3,7 +3,7 @@ import Synchronization
 /// One connection, as those who answer its messages see it.
 package final class WebSocketConnection: Sendable {
   struct Outbox: Sendable {
-    var answers: [[UInt8]] = []
+    var answers: [(message: [UInt8], isText: Bool)] = []
     var closeReason: CloseReason?
     /// Messages without an answer.
     var inFlight = 0
@@ -23,10 +23,10 @@ package final class WebSocketConnection: Sendable {
 
   /// Answers a message, from any thread; exactly one call for each message, in any order. To a client that has gone it
   /// does nothing.
-  package func answer(_ answer: [UInt8]) {
+  package func answer(_ answer: [UInt8], isText: Bool = true) {
     change { outbox in
       outbox.inFlight -= 1
-      outbox.answers.append(answer)
+      outbox.answers.append((answer, isText))
     }
   }
 
@@ -53,7 +53,7 @@ package final class WebSocketConnection: Sendable {
   var inFlight: Int { outbox.withLock { $0.inFlight } }
 
   /// Takes what there is to send.
-  func take() -> (answers: [[UInt8]], closeReason: CloseReason?) {
+  func take() -> (answers: [(message: [UInt8], isText: Bool)], closeReason: CloseReason?) {
     outbox.withLock { outbox in
       defer {
         outbox.answers = []

@@ -11,6 +11,7 @@ import Testing
     let digest = Digest(of: text)
     #expect(digest.description == digits)
     #expect(Digest(digits) == digest)
+    #expect(digest.bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() == digits)
     #expect(Digest(digits.uppercased()) == digest)
     #expect(Digest(digits.dropLast() + "g") == nil && Digest(digits.dropLast()) == nil && Digest(digits + "0") == nil)
     #expect(Digest(of: text + " ") != digest)
@@ -25,6 +26,9 @@ import Testing
   @Test(arguments: [([], ""), ([0xfb, 0xff], "-_8"), ([0], "AA"), ([1, 2, 3], "AQID")] as [([UInt8], String)])
   func base64ForURLs(bytes: [UInt8], text: String) {
     #expect(Base64.url(bytes) == text)
+    let usual =
+      text.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 } + [Character](repeating: "=", count: -text.count & 3)
+    #expect(Base64.encode(bytes) == String(usual))
   }
 
   @Test(

@@ -93,7 +93,8 @@ final class Deployment {
   func waitUntilReady(_ kind: Target.Kind? = nil) throws {
     let client = try HTTPClient()
     for (target, port) in managementPorts where kind == nil || target.kind == kind {
-      try eventually(timeout: .seconds(120), "\(target) is ready: \(log("\(target)").suffix(2_000))") {
+      // A sink looks for what former owners left before it is: through all readings, on this server.
+      try eventually(timeout: .seconds(400), "\(target) is ready: \(log("\(target)").suffix(2_000))") {
         guard roles[target]?.isRunning == true else { throw TestServerError("\(target) ended: \(log("\(target)"))") }
         return (try? client.send("GET", "http://127.0.0.1:\(port)/readyz", timeout: .seconds(5)))?.status == 200
       }
@@ -166,7 +167,8 @@ final class Deployment {
   // MARK: What is stored
 
   private func withDatabase<Value>(_ body: (MongoClient) throws(MongoError) -> Value) throws -> Value {
-    let pool = try MongoPool(uri: mongo.uri, applicationName: "faults", maximumSize: 1, timeout: .seconds(120))
+    // A look at all readings may take minutes: this server goes through them before it sends the first.
+    let pool = try MongoPool(uri: mongo.uri, applicationName: "faults", maximumSize: 1, timeout: .seconds(1_200))
     defer { pool.close() }
     return try pool.withClient { (client) throws(MongoError) in try body(client) }
   }

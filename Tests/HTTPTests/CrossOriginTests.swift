@@ -66,4 +66,56 @@ import Testing
       #expect(!head.contains("Access-Control") && !head.contains("Vary"))
     }
   }
+
+  private static func ask(
+    _ others: CrossOrigin.Others, origins: [String] = [], method: String = "POST", host: String, origin: String?
+  ) throws -> (status: Int, head: String) {
+    var answer = (status: 0, head: "")
+    try withServer(
+      settings {
+        $0.crossOrigin.others = others
+        $0.crossOrigin.origins = origins
+      }
+    ) { server, _ in
+      let client = try RawClient(server.port)
+      let lines = ["\(method) /ok HTTP/1.1", "Host: \(host)"] + (origin.map { ["Origin: \($0)"] } ?? [])
+      client.send((lines + ["Content-Length: 1", "", "x"]).joined(separator: "\r\n"))
+      let received = try client.response()
+      answer = (received.status, received.head)
+    }
+    return answer
+  }
+
+  @Test(arguments: [
+    "https://evil.example", "null", "", "http://127.0.0.1", "http://127.0.0.1:80801", "http://localhost:8080",
+    "127.0.0.1:8080",
+  ])
+  func `Foreign pages are refused`(origin: String) throws {
+    for others in [CrossOrigin.Others.refused, .refusedLocally] {
+      for method in ["POST", "GET", "OPTIONS"] {
+        let answer = try Self.ask(others, method: method, host: "127.0.0.1:8080", origin: origin)
+        #expect(answer.status == 403 && !answer.head.contains("Access-Control"), "\(answer.head)")
+      }
+      // One that was named may, and so may all with the star.
+      #expect(try Self.ask(others, origins: [origin], host: "127.0.0.1:8080", origin: origin).status != 403)
+      #expect(try Self.ask(others, origins: ["*"], host: "127.0.0.1:8080", origin: origin).status != 403)
+      #expect(try Self.ask(others, origins: ["http://a"], host: "127.0.0.1:8080", origin: origin).status == 403)
+    }
+  }
+
+  @Test(arguments: ["127.0.0.1:8080", "localhost:8080", "localhost", "[::1]:8080", "sluice.localhost:1", "192.0.2.1"])
+  func `The server's own pages, and programs that are none, are answered`(host: String) throws {
+    for others in [CrossOrigin.Others.refused, .refusedLocally] {
+      for origin in ["http://\(host)", "https://\(host)", nil] {
+        #expect(try Self.ask(others, host: host, origin: origin).status != 403)
+      }
+    }
+  }
+
+  @Test(arguments: ["evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "[evil", "[::1.evil]", ""])
+  func `A name that may be anybody's is not the server's own on a loopback address`(host: String) throws {
+    #expect(try Self.ask(.refusedLocally, host: host, origin: "http://\(host)").status == 403)
+    #expect(try Self.ask(.refusedLocally, host: host, origin: nil).status != 403)
+    #expect(try Self.ask(.refused, host: host, origin: "http://\(host)").status != 403)
+  }
 }

@@ -6,11 +6,13 @@ import Testing
 /// A handler that does what the path says, and counts everything.
 ///
 /// `/echo`: the body. `/later`: the body, from another thread. `/limit/n`: refuses a body of more than n bytes, at the
-/// head or while it comes. `/held`: suspended until the test answers. `/gate`: the same, and the serving thread stands still
+/// head or while it comes. `/stutter`: the body, of which each piece makes the client wait for another thread; `/paused`: for
+/// the test. `/held`: suspended until the test answers. `/gate`: the same, and the serving thread stands still
 /// until the test opens the gate. Everything else: what `begin` answers by itself.
 final class TestService: RequestHandler {
   struct Counts: Equatable {
     var begun = 0
+    var pieces = 0
     var finished = 0
     var abandoned = 0
     var completed = 0
@@ -28,7 +30,7 @@ final class TestService: RequestHandler {
     counts.withLock { $0.begun += 1 }
     let path = head.path
     switch path {
-    case "/echo", "/later", "/held", "/gate", "/instant", "/nothing", "/twice":
+    case "/echo", "/later", "/held", "/gate", "/instant", "/nothing", "/twice", "/stutter", "/paused":
       return .receive(Receiver(self, path, limit: .max))
     case _ where path.hasPrefix("/limit/"):
       let limit = Int(path.dropFirst(7))!
@@ -78,10 +80,23 @@ final class TestService: RequestHandler {
       service.counts.withLock { $0.alive += 1 }
     }
 
+    private var exchange: Exchange?
+
+    func began(_ exchange: Exchange) { self.exchange = exchange }
+
     deinit { service.counts.withLock { $0.alive -= 1 } }
 
     func receive(_ piece: UnsafeRawBufferPointer) -> Response? {
       body.append(contentsOf: piece)
+      service.counts.withLock { $0.pieces += 1 }
+      if path == "/stutter", let exchange {
+        exchange.pause()
+        service.workers.async { exchange.resume() }
+      }
+      if path == "/paused", let exchange {
+        exchange.pause()
+        service.held.withLock { $0.append(exchange) }
+      }
       return body.count > limit ? service.tooLarge : nil
     }
 

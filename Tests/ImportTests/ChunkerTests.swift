@@ -1,3 +1,4 @@
+import Chunks
 import Compression
 import Dialects
 import Foundation
@@ -13,7 +14,7 @@ struct ChunkerTests {
 
   /// The readings and refusals of a text that is cut into chunks of at most `target` bytes, and read `piece` bytes at once.
   private func decode(
-    _ text: String, _ dialect: ImportDialect, target: Int, piece: Int = 1 << 30, limit: Int = 4096
+    _ text: String, _ dialect: RecordDialect, target: Int, piece: Int = 1 << 30, limit: Int = 4096
   ) throws -> (readings: [String], ids: [String], refusals: [String]) {
     let bytes = Array(text.utf8)
     let context = DecodingContext(
@@ -59,7 +60,7 @@ struct ChunkerTests {
             UnsafeRawBufferPointer(rebasing: $0[taken..<(taken + count)]), records: records, line: line,
             identity: identity, now: Self.now, into: batch, buffer: &buffer)
         }
-        refusals += found.map { "\($0.line): \($0.reason)" }
+        refusals += found.refusals.map { "\($0.line): \($0.reason)" }
         for var reading in batch.readings {
           ids.append(String(decoding: batch[reading.id], as: UTF8.self))
           reading.id = .none
@@ -73,7 +74,7 @@ struct ChunkerTests {
     }
   }
 
-  private static let texts: [(dialect: ImportDialect, text: String, readings: Int, refused: [Int])] = [
+  private static let texts: [(dialect: RecordDialect, text: String, readings: Int, refused: [Int])] = [
     (
       .sluice, "{\"device\":\"a\",\"sensor\":\"s\",\"value\":1}\n{\"device\":\"b\",\"sensor\":\"s\",\"value\":2}", 2, []
     ),
@@ -141,12 +142,12 @@ struct ChunkerTests {
   }
 
   @Test(arguments: [
-    ("a.csv", "", ImportDialect.csv), ("a.CSV.gz", "", .csv), ("a.ndjson", "", .sluice), ("a.jsonl.gz", "", .sluice),
+    ("a.csv", "", RecordDialect.csv), ("a.CSV.gz", "", .csv), ("a.ndjson", "", .sluice), ("a.jsonl.gz", "", .sluice),
     ("a.lp", "", .influxdb), ("a.senml.json", "", .senml), ("-", " \n{\"device\":1}", .sluice),
     ("x", "[{\"n\":1}]", .senml),
     ("x", "# a comment\nm f=1\n", .influxdb), ("x", "m,host=a f=1\n", .influxdb), ("x", "device,value\na=b,1\n", .csv),
     ("x", "", .csv),
-  ]) func guesses(_ name: String, _ start: String, _ dialect: ImportDialect) {
-    #expect(ImportDialect(name: name, start: start.utf8) == dialect)
+  ]) func guesses(_ name: String, _ start: String, _ dialect: RecordDialect) {
+    #expect(RecordDialect(name: name, start: start.utf8) == dialect)
   }
 }

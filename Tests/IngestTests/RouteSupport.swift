@@ -6,6 +6,7 @@ import Operations
 import Readings
 import Synchronization
 import Testing
+import WebSocket
 
 /// Takes readings instead of Kafka; the test says what becomes of each, and when.
 final class FakePublisher: ReadingPublisher {
@@ -108,7 +109,7 @@ struct Routes {
   init(
     _ publisher: FakePublisher = FakePublisher(reportsAtOnce: true), body: Int = 64 << 10, readings: Int = 1_000,
     memory: Int = 1 << 20, waiting: Int = .max, metrics: Metrics = Metrics(), authenticator: Authenticator? = nil,
-    dialects: DialectSettings = DialectSettings()
+    streams: WebSocketServer? = nil, dialects: DialectSettings = DialectSettings()
   ) {
     self.metrics = metrics
     self.publisher = publisher
@@ -117,7 +118,7 @@ struct Routes {
       limits: IngestLimits(
         body: body, readings: readings, memory: memory, waiting: waiting,
         bounds: TimeBounds(futureTolerance: 300_000, retention: 86_400_000)),
-      metrics: metrics, authenticator: authenticator, dialects: dialects, now: { Self.now })
+      metrics: metrics, authenticator: authenticator, streams: streams, dialects: dialects, now: { Self.now })
   }
 
   /// Bytes of the memory budget in use.
@@ -162,6 +163,8 @@ final class Request: Sendable {
   // The tests drive a request from one thread; reports of others only add answers.
   nonisolated(unsafe) private var receiver: (any BodyReceiver)?
   private let answers = Mutex<[Response]>([])
+  // Made at the beginning, as by a server.
+  nonisolated(unsafe) private var exchange: Exchange?
 
   init(_ disposition: Disposition) {
     switch disposition {
@@ -169,6 +172,9 @@ final class Request: Sendable {
     case .receive(let receiver): self.receiver = receiver
     case .upgrade: Issue.record("an upgrade needs a connection")
     }
+    let exchange = Exchange { [weak self] response in self?.answers.withLock { $0.append(response) } }
+    self.exchange = exchange
+    receiver?.began(exchange)
   }
 
   func send(_ piece: [UInt8]) {
@@ -179,8 +185,7 @@ final class Request: Sendable {
   }
 
   func finish() {
-    guard let receiver else { return }
-    let exchange = Exchange { [weak self] response in self?.answers.withLock { $0.append(response) } }
+    guard let receiver, let exchange else { return }
     if let answer = receiver.finish(exchange) { exchange.respond(answer) }
   }
 

@@ -25,8 +25,10 @@ final class Served: Sendable {
     var isKafkaUp = true
     /// Keys that clients need; nil: none.
     var keys: KeyRing?
+    var others = CrossOrigin.Others.answered
     /// Brokers other than the cluster of this process.
     var brokers: String?
+    var jobs: JobSettings?
   }
 
   let topic = "sensor-data-\(UUID().uuidString.prefix(8))"
@@ -35,6 +37,7 @@ final class Served: Sendable {
   let cluster: MockCluster?
   let server: HTTPServer
   let streams: WebSocketServer
+  let jobService: JobService
   private let brokers: String
   private let link: KafkaLink
   private let supervisor: Supervisor
@@ -65,11 +68,15 @@ final class Served: Sendable {
     var configuration = HTTPServer.Configuration(listen: HTTP.ListenAddress(host: "127.0.0.1", port: 0))
     configuration.bodyTimeout = options.bodyTimeout
     configuration.tls = options.tls
+    configuration.crossOrigin.others = options.others
     var streaming = options.streams
     streaming.messageLimit = options.body
     let streams = try WebSocketServer(streaming)
     self.streams = streams
     for loop in streams.loops { supervisor.start("stream", mayEnd: true) { loop.run() } }
+    let jobs = try JobService(options.jobs ?? JobSettings(allowance: FetchAllowance()), log: log, metrics: metrics)
+    jobService = jobs
+    for _ in 0..<jobs.threadCount { supervisor.start("job", mayEnd: true) { jobs.work() } }
     server = try HTTPServer(
       configuration,
       handler: IngestService(
@@ -79,13 +86,14 @@ final class Served: Sendable {
           bounds: TimeBounds(futureTolerance: 300_000, retention: 90 * 86_400_000)),
         metrics: metrics,
         authenticator: options.keys.map { [metrics] in Authenticator(ring: $0, metrics: metrics) }, streams: streams,
-        log: log))
+        jobs: jobs, log: log))
     if options.isKafkaUp { try waitUntilAvailable() }
   }
 
   /// Ends it in the order in which a process does.
   func stop() {
     server.quiesce()
+    jobService.stop(timeout: .seconds(5))
     streams.stop(timeout: .seconds(5))
     server.stop(timeout: .seconds(5))
     link.close(timeout: .seconds(5))
@@ -208,6 +216,12 @@ final class RawConnection: Sendable {
 
   /// Reads one answer.
   func receive() throws -> (status: Int, text: String) {
+    let answer = try receiveWhole()
+    return (answer.status, String(decoding: answer.body, as: UTF8.self))
+  }
+
+  /// The same with its header.
+  func receiveWhole() throws -> (status: Int, headers: [(String, String)], body: [UInt8]) {
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 65_536)
     while true {
@@ -218,7 +232,13 @@ final class RawConnection: Sendable {
           head.split(separator: "\r\n").first { $0.lowercased().hasPrefix("content-length:") }
           .flatMap { Int($0.split(separator: ":")[1].trimmingCharacters(in: .whitespaces)) } ?? 0
         let body = text[end.upperBound...]
-        if body.utf8.count >= length { return (Int(head.dropFirst(9).prefix(3)) ?? 0, String(body)) }
+        if body.utf8.count >= length {
+          let fields = head.split(separator: "\r\n").dropFirst().map { line in
+            let parts = line.split(separator: ":", maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }
+            return (parts[0], parts.count > 1 ? parts[1] : "")
+          }
+          return (Int(head.dropFirst(9).prefix(3)) ?? 0, fields, Array(body.utf8))
+        }
       }
       let count = recv(descriptor, &piece, piece.count, 0)
       guard count > 0 else { throw TestServerError("the connection ended after: \(text.prefix(500))") }

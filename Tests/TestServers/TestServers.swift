@@ -77,6 +77,16 @@ package enum TestServers {
     return descriptor
   }
 
+  /// A TCP socket that listens on a port of 127.0.0.1, for the caller to close.
+  package static func listen(_ port: UInt16) throws -> Int32 {
+    let (descriptor, code) = openSocket(port) { Glibc.bind($0, $1, $2) }
+    guard code == 0, Glibc.listen(descriptor, 64) == 0 else {
+      close(descriptor)
+      throw TestServerError("cannot listen on port \(port)")
+    }
+    return descriptor
+  }
+
   private static func withSocket(
     _ port: UInt16, _ body: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
   ) -> Int32 {

@@ -20,9 +20,9 @@ import Testing
       message.append(contentsOf: piece)
       return refusal
     }
-    func messageEnded() {
+    func messageEnded(isText: Bool) {
       messages.append(message)
-      codec.send(message, isText: false)
+      codec.send(message, isText: isText)
     }
 
     /// What is sent for that, in pieces of that size.
@@ -190,7 +190,7 @@ import Testing
     echo.codec.ping()
     echo.codec.close(.shuttingDown)
     echo.codec.close(.idle)
-    echo.codec.send([1])
+    echo.codec.send([1], isText: true)
     let answers = echo.feed(WebSocketFrame.text("late").encoded() + WebSocketFrame.close(1001).encoded())
     #expect(answers.map(\.opcode) == [9, 8] && answers.last?.closeCode == 1001)
     #expect(echo.messages.isEmpty && echo.codec.closeReceived && echo.codec.closeCode == 1001)

@@ -34,7 +34,7 @@ import Testing
       return nil
     }
 
-    func finish() {
+    func finish(isText: Bool) {
       let message = state.withLock { state in
         defer { state.message = [] }
         if holds { state.held.append(state.message) }

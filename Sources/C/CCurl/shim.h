@@ -44,6 +44,21 @@ static inline CURLcode sluice_curl_set_callbacks(CURL *handle, sluice_curl_take 
   return code;
 }
 
+typedef int (*sluice_curl_watch)(void *context, curl_off_t toCome, curl_off_t come, curl_off_t toGo, curl_off_t gone);
+
+/// Called about once a second, and whenever something moves; anything but 0 ends the request.
+static inline CURLcode sluice_curl_set_watch(CURL *handle, sluice_curl_watch watch, void *context) {
+  CURLcode code = curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, watch);
+  if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_XFERINFODATA, context);
+  return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+}
+
+/// Where the answer redirects to, as a whole address; null where it does not. Valid until the next request.
+static inline const char *sluice_curl_redirect(CURL *handle) {
+  const char *address = NULL;
+  return curl_easy_getinfo(handle, CURLINFO_REDIRECT_URL, &address) == CURLE_OK ? address : NULL;
+}
+
 static inline long sluice_curl_status(CURL *handle) {
   long status = 0;
   return curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK ? status : 0;

@@ -133,6 +133,12 @@ static inline int sluice_http_socket(struct MHD_Connection *connection) {
   return info ? info->connect_fd : -1;
 }
 
+/// Also after it was resumed, until the library has noticed that.
+static inline bool sluice_http_is_suspended(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
+  return info && info->suspended == MHD_YES;
+}
+
 static inline const struct sockaddr *sluice_http_peer(struct MHD_Connection *connection) {
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
   return info ? info->client_addr : NULL;

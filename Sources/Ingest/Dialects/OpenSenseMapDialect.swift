@@ -19,7 +19,9 @@ struct OpenSenseMapDialect: RequestDialect {
   var source: StaticString { "opensensemap" }
 
   static let unsupportedType = answer(415, "UnsupportedMediaType", "Unsupported content-type.").prepared()
-  static let badToken = answer(401, "Unauthorized", "Box access token not valid!").prepared()
+  static let badToken = answer(
+    401, "Unauthorized", "Box access token not valid!", [("WWW-Authenticate", "Token realm=\"sluice\"")]
+  ).prepared()
   private static let savedOne = saved(#""Measurement saved in box""#)
   private static let savedSeveral = saved(#""Measurements saved in box""#)
 

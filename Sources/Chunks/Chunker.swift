@@ -1,7 +1,7 @@
 package import Dialects
 import Glibc
 
-/// Decides where a file is cut: at the ends of records, into pieces that are decoded and acknowledged one by one.
+/// Decides where a text is cut: at the ends of records, into pieces that are decoded and acknowledged one by one.
 ///
 /// Where it cuts depends on the bytes alone, and not on how many of them happen to be there.
 package struct Chunker: Sendable {

@@ -2,33 +2,50 @@ package import Dialects
 import JSON
 package import Readings
 
-/// Decodes the chunks of one file. For one thread.
+/// Decodes the chunks of one text. For one thread.
 package struct ChunkDecoder {
-  /// Something of a file that is no reading.
+  /// Something of a text that is no reading.
   package struct Refusal: Equatable, Sendable {
     /// From 1.
     package let line: Int
     package let reason: String
+
+    package init(line: Int, reason: String) {
+      self.line = line
+      self.reason = reason
+    }
   }
 
-  /// Why nothing of the file can be taken.
+  /// What a chunk turned out to be, besides its readings.
+  package struct Decoded {
+    /// What is no reading, in its order.
+    package let refusals: [Refusal]
+    /// Where the items of the readings are.
+    package let places: ChunkPlaces
+  }
+
+  /// Why nothing of the text can be taken.
   package struct Unusable: Error, Equatable {
     package let reason: String
+
+    package init(reason: String) { self.reason = reason }
   }
 
-  private let dialect: ImportDialect
+  private let dialect: RecordDialect
   private let mapping: CSVMapping
   private let device: [UInt8]
   private let header: [UInt8]
   private let headerLines: Int
   private let context: DecodingContext
   private var body: [UInt8] = []
+  /// Items before the next chunk, where these are not lines.
+  private var items: Int64 = 0
 
   /// - Parameters:
   ///   - device: of readings that name none.
-  ///   - header: the first lines of a CSV file, which say what the columns are.
+  ///   - header: the first lines of a CSV text, which say what the columns are.
   package init(
-    _ dialect: ImportDialect, mapping: CSVMapping, device: String?, header: [UInt8], context: DecodingContext
+    _ dialect: RecordDialect, mapping: CSVMapping, device: String?, header: [UInt8], context: DecodingContext
   ) {
     self.dialect = dialect
     self.mapping = mapping
@@ -41,17 +58,19 @@ package struct ChunkDecoder {
   /// Decodes a chunk, and gives its readings their ids.
   ///
   /// - Parameters:
-  ///   - line: the number of its first line in the file, from 0.
+  ///   - line: the number of its first line in the text, from 0.
+  ///   - identity: what makes the ids; nil for none.
   ///   - now: the time of arrival, in milliseconds.
-  /// - Returns: what is no reading, in its order.
   package mutating func decode(
-    _ chunk: UnsafeRawBufferPointer, records: [ChunkRecord], line: Int, identity: FileIdentity, now: Int64,
+    _ chunk: UnsafeRawBufferPointer, records: [ChunkRecord], line: Int, identity: (any TextIdentity)?, now: Int64,
     into batch: ReadingBatch, buffer: inout ByteBuffer
-  ) throws(Unusable) -> [Refusal] {
+  ) throws(Unusable) -> Decoded {
     var records = records
     if dialect == .sluice || dialect == .senml { records.removeAll { Self.isBlank(chunk, from: $0.start) } }
-    guard !records.isEmpty else { return [] }
     let places = ChunkPlaces(records, dialect: dialect, skipped: headerLines)
+    guard !records.isEmpty else { return Decoded(refusals: [], places: places) }
+    let first = dialect == .csv || dialect == .influxdb ? Int64(line - headerLines) : items
+    items += Int64(records.count)
     body.removeAll(keepingCapacity: true)
     body += header
     body += chunk
@@ -69,15 +88,19 @@ package struct ChunkDecoder {
     if case .malformed(let reason)? = failure {
       // With a header that says nothing, no row does.
       if dialect == .csv { throw Unusable(reason: reason) }
-      return [Refusal(line: line + records[0].line + 1, reason: reason)]
+      return Decoded(refusals: [Refusal(line: line + records[0].line + 1, reason: reason)], places: places)
     }
-    identity.identify(batch, places: places, chunk: chunk, line: line, buffer: &buffer)
+    identity?.identify(batch, places: places, chunk: chunk, line: line, firstItem: first, buffer: &buffer)
     var finder = places
-    return errors.map { error in
+    let refusals = errors.map { error in
       let place = places.isPack ? "record \(error.index): " : ""
       return Refusal(line: line + finder.find(error.index).line + 1, reason: place + "\(error.error)")
     }
+    return Decoded(refusals: refusals, places: places)
   }
+
+  /// Counts a record that no chunk has, for it is too long.
+  package mutating func skipRecord() { items += 1 }
 
   private func decode(
     _ body: UnsafeRawBufferPointer, _ now: Int64, _ batch: ReadingBatch, _ errors: inout [ItemError]

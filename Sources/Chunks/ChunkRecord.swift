@@ -9,26 +9,26 @@ package struct ChunkRecord: Equatable, Sendable {
 }
 
 /// Finds the record of a chunk that an item of its decoder came from. The items are asked for in their order.
-package struct ChunkPlaces {
+package struct ChunkPlaces: Sendable {
   private let records: [ChunkRecord]
-  private let dialect: ImportDialect
+  private let dialect: RecordDialect
   private let skipped: Int
   private var last = 0
 
   /// - Parameters:
   ///   - records: without blank lines where these are no items.
   ///   - skipped: lines in front of the chunk that its decoder counts too.
-  init(_ records: [ChunkRecord], dialect: ImportDialect, skipped: Int) {
+  init(_ records: [ChunkRecord], dialect: RecordDialect, skipped: Int) {
     self.records = records
     self.dialect = dialect
     self.skipped = skipped
   }
 
   /// Whether all items are of one record.
-  var isPack: Bool { dialect == .senml }
+  package var isPack: Bool { dialect == .senml }
 
   /// The line of an item, from 0 in the chunk, and the bytes of its record.
-  mutating func find(_ item: Int) -> (line: Int, start: Int, end: Int) {
+  package mutating func find(_ item: Int) -> (line: Int, start: Int, end: Int) {
     var line: Int?
     switch dialect {
     case .sluice: last = min(item, records.count - 1)

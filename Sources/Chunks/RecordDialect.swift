@@ -1,7 +1,7 @@
-import Dialects
+package import Dialects
 
-/// What a file is written in.
-package enum ImportDialect: String, CaseIterable, Sendable {
+/// What a text of many records is written in.
+package enum RecordDialect: String, CaseIterable, Sendable {
   /// A reading per line, as one JSON object.
   case sluice
   case csv
@@ -18,7 +18,7 @@ package enum ImportDialect: String, CaseIterable, Sendable {
   package init(name: String, start: some Collection<UInt8>) {
     var name = name.lowercased()
     if name.hasSuffix(".gz") { name.removeLast(3) }
-    let endings: [(String, ImportDialect)] = [
+    let endings: [(String, RecordDialect)] = [
       (".csv", .csv), (".tsv", .csv), (".ndjson", .sluice), (".jsonl", .sluice), (".lp", .influxdb),
       (".line", .influxdb), (".senml", .senml), (".senml.json", .senml),
     ]
@@ -38,8 +38,8 @@ package enum ImportDialect: String, CaseIterable, Sendable {
   }
 
   /// Where its records end.
-  /// - Parameter header: the first lines of a CSV file.
-  func framing(header: [UInt8]) -> RecordFraming {
+  /// - Parameter header: the first lines of a CSV text.
+  package func framing(header: [UInt8]) -> RecordFraming {
     switch self {
     case .sluice: .lines
     case .csv: header.withUnsafeBytes { .rows(below: $0) }
