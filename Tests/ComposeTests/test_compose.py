@@ -69,7 +69,9 @@ def settings(role):
     names = set()
     table = (REPOSITORY / "README.md").read_text().split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
     for row in table.splitlines()[3:]:
-        if len(cells := [cell.strip() for cell in row.strip("|").split(" | ")]) == 4 and (cells[3] == "all" or role in cells[3].split(", ")):
+        if len(cells := [cell.strip() for cell in row.strip("|").split(" | ")]) == 4 and (
+            cells[3] == "all" or role in cells[3].split(", ")
+        ):
             name = re.match(r"`(\w+)`", cells[0])[1]
             names |= {name, f"{name}_FILE"} if "_FILE" in cells[0] else {name}
     return names
@@ -94,8 +96,15 @@ class Services(unittest.TestCase):
                 plain = pathlib.Path(folder, file.name)
                 plain.write_text(re.sub(r"!reset ", "", file.read_text()))
             done = subprocess.run(
-                [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", *pathlib.Path(folder).iterdir()],
-                capture_output=True, text=True)
+                [
+                    TOOLS / "check-jsonschema",
+                    "--builtin-schema",
+                    "vendor.compose-spec",
+                    *pathlib.Path(folder).iterdir(),
+                ],
+                capture_output=True,
+                text=True,
+            )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     @of_every_service
@@ -147,8 +156,12 @@ class Services(unittest.TestCase):
 
     def test_networks_keep_apart(self):
         for stack, definition in STACKS.items():
-            members = {network: {name for name, service in definition["services"].items() if network in service.get("networks", [])}
-                       for network in definition["networks"]}
+            members = {
+                network: {
+                    name for name, service in definition["services"].items() if network in service.get("networks", [])
+                }
+                for network in definition["networks"]
+            }
             families = {network: {re.sub(r"-\d$", "", name) for name in names} for network, names in members.items()}
             with self.subTest(stack):
                 self.assertEqual(families["mongodb"], {"mongo", "mongo-users", "setup", "sink", "grafana"})
@@ -161,7 +174,10 @@ class Services(unittest.TestCase):
                         self.assertEqual(len(members[network] - {"proxy"}), 1, network)
             for name, service in definition["services"].items():
                 if service.get("ports"):
-                    self.assertTrue(any(not definition["networks"][network].get("internal") for network in service["networks"]), name)
+                    self.assertTrue(
+                        any(not definition["networks"][network].get("internal") for network in service["networks"]),
+                        name,
+                    )
 
     @of_every_service
     def test_published_on_this_machine_only_unless_said(self, definition, name, service):
@@ -203,8 +219,11 @@ class Services(unittest.TestCase):
 
     def test_prometheus_asks_the_roles_where_they_listen(self):
         targets = re.findall(r"\[\"(\w+):(\d+)\"\]", (REPOSITORY / "grafana/prometheus/prometheus.yml").read_text())
-        listening = {name: service["environment"]["SLUICE_MANAGEMENT_LISTEN"].split(":")[1]
-                     for name, service in SINGLE["services"].items() if "SLUICE_MANAGEMENT_LISTEN" in service.get("environment", {})}
+        listening = {
+            name: service["environment"]["SLUICE_MANAGEMENT_LISTEN"].split(":")[1]
+            for name, service in SINGLE["services"].items()
+            if "SLUICE_MANAGEMENT_LISTEN" in service.get("environment", {})
+        }
         self.assertEqual(dict(targets), listening)
 
 
@@ -222,14 +241,22 @@ class Init(unittest.TestCase):
                 return done.stdout
 
             def contents():
-                return {str(path.relative_to(secrets)): path.read_bytes() for path in secrets.rglob("*") if path.is_file()}
+                return {
+                    str(path.relative_to(secrets)): path.read_bytes() for path in secrets.rglob("*") if path.is_file()
+                }
 
             init("--no-key", "sluice.example", "192.0.2.7")
             first = contents()
             init("--no-key")
             self.assertEqual(contents(), first)
 
-            owners = {"mongodb_root": 999, "mongodb_sink_uri": 10001, "grafana_admin": 472, "mosquitto/passwords": 1883, "ca.key": 0}
+            owners = {
+                "mongodb_root": 999,
+                "mongodb_sink_uri": 10001,
+                "grafana_admin": 472,
+                "mosquitto/passwords": 1883,
+                "ca.key": 0,
+            }
             for name in first:
                 status = (secrets / name).stat()
                 self.assertEqual(status.st_mode & 0o777, 0o644 if name == "ca.pem" else 0o600, name)
@@ -240,8 +267,19 @@ class Init(unittest.TestCase):
                     self.assertIn(secret, first)
 
             for certificate in ("ingest.pem", "mosquitto/mqtt.pem"):
-                shown = subprocess.run(["openssl", "verify", "-CAfile", secrets / "ca.pem", "-verify_hostname", "sluice.example", secrets / certificate],
-                                       capture_output=True, text=True)
+                shown = subprocess.run(
+                    [
+                        "openssl",
+                        "verify",
+                        "-CAfile",
+                        secrets / "ca.pem",
+                        "-verify_hostname",
+                        "sluice.example",
+                        secrets / certificate,
+                    ],
+                    capture_output=True,
+                    text=True,
+                )
                 self.assertEqual(shown.returncode, 0, shown.stderr)
 
             name, password = init("--device", "greenhouse-3").split()
@@ -257,8 +295,18 @@ class Init(unittest.TestCase):
 
             init("--no-key", "--rotate", "mongodb_sink", "ingest", "mqtt_bridge")
             changed = {name for name, content in contents().items() if first[name] != content}
-            self.assertEqual(changed, {"mongodb_sink", "mongodb_sink_uri", "ingest.pem", "ingest.key", "mqtt_bridge",
-                                       "mqtt_bridge_url", "mosquitto/passwords"})
+            self.assertEqual(
+                changed,
+                {
+                    "mongodb_sink",
+                    "mongodb_sink_uri",
+                    "ingest.pem",
+                    "ingest.key",
+                    "mqtt_bridge",
+                    "mqtt_bridge_url",
+                    "mosquitto/passwords",
+                },
+            )
             init("--no-key", "--rotate", "mongodb_root", status=1)
             init("--no-key", "--replica-set")
             self.assertIn("mongo-3", (secrets / "mongodb_sink_uri").read_text())
@@ -280,7 +328,9 @@ class Dockerfiles(unittest.TestCase):
 
     def test_builds_from_the_packages_of_install_dependencies(self):
         text = (REPOSITORY / "Dockerfile").read_text()
-        packages = re.search(r"# To build:.*?\n(.*?)\n  #", (REPOSITORY / "scripts/install-dependencies").read_text(), re.S)[1].split()
+        packages = re.search(
+            r"# To build:.*?\n(.*?)\n  #", (REPOSITORY / "scripts/install-dependencies").read_text(), re.S
+        )[1].split()
         self.assertEqual([name for name in packages if name not in text], [])
 
     def test_nothing_of_this_folder_is_sent_that_is_not_built_from(self):
