@@ -1,7 +1,7 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test test-long demo bench fuzz lint fmt clean faults schemathesis dashboards grafana-scale install-dependencies \
-	deb deb-test
+.PHONY: build test test-long demo bench fuzz lint fmt clean faults schemathesis dashboards grafana-scale stack deb deb-test \
+	install-dependencies install-test-dependencies
 
 build: install-dependencies
 	swift build -c release --product sluice
@@ -39,8 +39,12 @@ dashboards:
 	python3 grafana/generate.py
 
 # Times every query of the dashboards over two million readings (grafana/RESULTS.md); wants ../shared/servers.
-grafana-scale: install-dependencies
+grafana-scale: install-test-dependencies
 	.venv/bin/python Tests/GrafanaTests/scale.py
+
+# Runs compose/ as containers and tries it; as root on Debian 12, without Docker: make stack ARGS=--help
+stack: install-test-dependencies
+	.venv/bin/python scripts/stack $(ARGS)
 
 # The Debian package, .build/deb/sluice_*.deb.
 deb: install-dependencies
@@ -61,3 +65,6 @@ clean:
 
 install-dependencies:
 	scripts/install-dependencies
+
+install-test-dependencies:
+	scripts/install-dependencies tests
