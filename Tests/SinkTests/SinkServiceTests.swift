@@ -278,4 +278,21 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
       String(decoding: sink.health.report(), as: UTF8.self).contains("sluice setup creates it")
     }
   }
+
+  /// It would read nothing and seem well: whoever looks has to see it.
+  @Test func withoutAPlaceInItsGroupItIsNotReady() throws {
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let fixture = try SinkFixture(
+      brokers: cluster.bootstrapServers, uri: MongoServer.shared().uri, layout: .timeseries
+    ) { try cluster.createTopic($0, partitions: 4) }
+    // Far more than are asked for.
+    try cluster.fail(.joinGroup, with: [KafkaError.Code](repeating: .groupAuthorizationFailed, count: 10_000))
+    let sink = try fixture.startSink()
+    try eventually(timeout: .seconds(90), "it says why") {
+      String(decoding: sink.health.report(), as: UTF8.self).contains("no place in its consumer group")
+    }
+    #expect(!sink.health.isReady)
+    sink.stop()
+  }
 }
