@@ -86,17 +86,20 @@ struct LeastPrivilegeTests {
     let isTimeSeries = layout == "timeseries"
     let given: [String: [String: Set<String>]] = [
       "sink": [
-        "readings": isTimeSeries ? ["find", "insert", "remove", "listIndexes"] : ["insert", "listIndexes"],
+        "readings": isTimeSeries ? ["find", "insert", "remove", "listIndexes"] : ["find", "insert", "listIndexes"],
         "ledger": isTimeSeries ? ["find", "insert", "update"] : [], "seen": ["find", "insert", "remove"],
-        "devices": ["insert", "update"],
+        "devices": ["find", "insert", "update"], "summaries": ["find", "insert", "update"],
       ],
-      "grafana": ["readings": ["find"], "devices": ["find"]],
-      "setup": ["readings": ["listIndexes", "collMod", "createIndex"], "seen": ["collMod", "createIndex"]],
+      "grafana": ["readings": ["find"], "devices": ["find"], "summaries": ["find"]],
+      "setup": [
+        "readings": ["listIndexes", "collMod", "createIndex"], "seen": ["collMod", "createIndex"],
+        "summaries": ["collMod", "createIndex"],
+      ],
     ]
     for (user, collections) in given {
       let login = try deployment.login(user)
       defer { login.close() }
-      for collection in ["readings", "ledger", "seen", "devices", "elsewhere", "system.buckets.readings"] {
+      for collection in ["readings", "ledger", "seen", "devices", "summaries", "elsewhere", "system.buckets.readings"] {
         for (action, command) in Self.commands(on: collection) {
           let code = deployment.attempt(login, command)
           let isGiven = collections[collection]?.contains(action) == true
@@ -137,7 +140,7 @@ struct LeastPrivilegeTests {
     let deployment = try Deployment(layout: layout)
     let roles = deployment.roles
     let admin = deployment.server.uri(user: "admin", password: "admin")
-    for collection in ["readings", "devices", "ledger", "seen"] {
+    for collection in ["readings", "devices", "ledger", "seen", "summaries"] {
       try Roles.command(admin, roles.database, ["drop": .string(collection)])
     }
     for retention in ["90d", "90d", "30d"] {

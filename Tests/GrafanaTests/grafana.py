@@ -69,6 +69,9 @@ def substitute(text, chosen, start, end, points):
         if name not in chosen:
             return match[0]
         value = chosen[name]
+        if form == "text":
+            # What is shown of the choice.
+            return chosen.get(f"{name}:text", " + ".join(value) if isinstance(value, list) else value)
         if form == "doublequote":
             # An "all value" is taken as it is.
             if value == '""':

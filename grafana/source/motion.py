@@ -1,5 +1,5 @@
-from .panel import TAG, TIME_ZONE, UNIT, dashboard, devices, graph, mongodb, override, sensors, series, stat, table, typed
-from .query import NUMERIC, bins, columns, day, hour, number, readings, unit
+from .panel import GRAIN, TAG, TIME_ZONE, UNIT, dashboard, devices, graph, mongodb, override, sensors, series, stat, table, typed
+from .query import GRAIN as CHOSEN, NUMERIC, columns, day, hour, number, of, readings, slots, summaries, unit
 
 # A motion sensor says true or 1 when it sees something; an ultrasonic one how far away what it sees is.
 SEES = {
@@ -32,14 +32,16 @@ OUTSIDE = {
     ]
 }
 
+SENSORS = "motion|pir|presence|occupancy|distance|ultrasonic|range"
+
 MOTION = dashboard(
     "sluice-motion", "Motion", "Motion sensors, ultrasonic ones among them: when they saw something, how near, and when nobody should be there.",
     [
-        TAG, devices(), sensors(names="motion|pir|presence|occupancy|distance|ultrasonic|range"),
+        TAG, devices(names=SENSORS), sensors(names=SENSORS),
         typed("near", "Nearer than", "An ultrasonic sensor sees something when its distance is below this, in the sensor's own unit.", "150"),
         typed("open", "From hour", "From this hour on people are expected.", "6"),
         typed("close", "To hour", "From this hour on nobody is expected; 24 for midnight.", "22"),
-        TIME_ZONE,
+        TIME_ZONE, GRAIN,
     ],
     [
         stat("Triggers", "How often a sensor began to see something, by how many devices, and how often outside the set hours.",
@@ -54,10 +56,10 @@ MOTION = dashboard(
                   *TRIGGERS, {"$group": {"_id": {"time": day(), "device": "$meta.device"}, "triggers": {"$sum": 1}}},
                   {"$sort": {"_id.time": 1, "_id.device": 1}}, columns(time="$_id.time", device="$_id.device", triggers=1),
               ])], bars=True, stacked=True, transformations=[series("device")], defaults={"displayName": "${__field.labels.device}"}),
-        graph("Distance", "The nearest that each ultrasonic sensor saw in an interval.",
-              [mongodb("readings", [
-                  readings(extra=NUMERIC | {"boolean": {"$ne": True}}),
-                  {"$group": {"_id": {"time": bins(), "device": "$meta.device"}, "nearest": {"$min": "$value"}}},
+        graph("Distance", "The nearest that each device's ultrasonic sensors saw in an hour, or with more than two days in a day (UTC).",
+              [mongodb("summaries", [
+                  *summaries(CHOSEN), *slots("n", "min", "boolean"), {"$match": {"slot.of.boolean": {"$ne": True}}},
+                  {"$group": {"_id": {"time": "$slot.time", "device": "$meta.device"}, "nearest": {"$min": of("min")}}},
                   {"$sort": {"_id.time": 1, "_id.device": 1}}, columns(time="$_id.time", device="$_id.device", nearest=1),
               ]), mongodb("devices", unit(), "U")], points=150,
               transformations=[UNIT, series("device")], defaults={"displayName": "${__field.labels.device}"}),
