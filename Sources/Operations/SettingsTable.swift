@@ -98,8 +98,8 @@ extension Setting {
     "How long a reading waits for others to be written with it, while nothing else is being written.")
 
   package static let summariesInterval = Setting(
-    "SLUICE_SUMMARIES_INTERVAL", .duration(.zero ... .seconds(86_400)), .byRole([.dev: "0"], otherwise: "10m"),
-    roles: sinks, "How often hours and days that changed are summarised for dashboards, by one sink of all; 0: never.")
+    "SLUICE_SUMMARIES_INTERVAL", .duration(.zero ... .seconds(86_400)), .byRole([.dev: "0s"], otherwise: "10m"),
+    roles: sinks, "How often hours and days that changed are summarised for dashboards, by one sink of all; 0s: never.")
 
   // MARK: MQTT
 

@@ -71,7 +71,7 @@ def slots(*names):
     hours = [{"time": hours_on("$ts", number), "until": hours_on("$ts", number + 1), "of": f"${name}"} for number, name in enumerate(HOURS)]
     day = [{"time": "$ts", "until": "$until", "of": {name: f"${name}" for name in names}}]
     return [
-        {"$project": {"meta": 1, "slot": {"$cond": [{"$eq": ["$kind", "day"]}, day, hours]}}},
+        {"$project": {"meta": 1, "tells": 1, "slot": {"$cond": [{"$eq": ["$kind", "day"]}, day, hours]}}},
         {"$unwind": "$slot"},
         {"$match": {f"slot.of.{names[0]}": {"$gt": 0}, "slot.until": {"$gt": FROM}, "slot.time": {"$lte": TO}}},
     ]

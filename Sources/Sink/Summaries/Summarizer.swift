@@ -44,22 +44,30 @@ package struct Summarizer: Sendable {
   /// - Returns: whether there is more that was never summarised.
   func turn() throws(MongoError) -> Bool {
     guard try goOn() else { return false }
-    let devices = try store.due()
+    let due = try store.due()
+    guard try summarize(due.filter { $0.backlog == nil }) else { return false }
+    // One after the other, so that what is done of a long past need not be done again.
+    for device in due where device.backlog != nil {
+      guard try summarize([device]) else { return false }
+    }
+    return due.contains { $0.backlog != nil }
+  }
+
+  /// - Returns: false when the turn is over.
+  private func summarize(_ devices: [SummaryPlan.Device]) throws(MongoError) -> Bool {
     let oldest = (Clock.nowMilliseconds() - store.retention) / SummaryPlan.hour + 1
     let parts = SummaryPlan.parts(devices, oldest: oldest)
-    var days: Set<SummaryPlan.Day> = []
     for part in parts {
       guard try goOn() else { return false }
       try store.summarize(part, while: goOn)
-      days.insert(part.day)
     }
-    for day in days {
+    for day in Set(parts.map(\.day)) {
       guard try goOn() else { return false }
       try store.putTogether(day, while: goOn)
     }
     guard try goOn() else { return false }
     try store.done(devices)
-    return devices.contains { $0.backlog != nil }
+    return true
   }
 
   /// Whether the process runs on and the turn is still its own, which this prolongs.
