@@ -1,5 +1,5 @@
 from .panel import DEVICE_LINK, GRAIN, TAG, TIME_ZONE, UNIT, dashboard, devices, graph, mongodb, override, panel, sensors, series, table
-from .query import FROM, GRAIN as CHOSEN, HOURS, TO, columns, day, hour, hours_on, of, percentile, slots, summaries, unit
+from .query import GRAIN as CHOSEN, columns, day, each_hour, hour, of, percentile, slots, summaries, unit
 
 NAMES = [f"{hour:02}" for hour in range(24)]
 SHARES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
@@ -35,12 +35,7 @@ COMPARE = dashboard(
               "bottom to top, in the time zone above, if that is whole hours from UTC.",
               [mongodb("summaries", [
                   *summaries("profile"),
-                  # All devices of a day first, hour by hour: a row for each hour of each would be too many.
-                  {"$group": {"_id": "$ts"} | {f"{name}{part}": {"$sum": f"${name}.{part}"} for name in HOURS for part in ("n", "sum")}},
-                  {"$project": {"hour": [
-                      {"time": hours_on("$_id", number), "until": hours_on("$_id", number + 1), "n": f"${name}n", "sum": f"${name}sum"}
-                      for number, name in enumerate(HOURS)]}},
-                  {"$unwind": "$hour"}, {"$match": {"hour.n": {"$gt": 0}, "hour.until": {"$gt": FROM}, "hour.time": {"$lte": TO}}},
+                  *each_hour(n=lambda hour: {"$sum": f"{hour}.n"}, sum=lambda hour: {"$sum": f"{hour}.sum"}), {"$match": {"hour.n": {"$gt": 0}}},
                   {"$group": {"_id": {"day": day("$hour.time"), "hour": hour("$hour.time")}, "n": {"$sum": "$hour.n"}, "sum": {"$sum": "$hour.sum"}}},
                   {"$set": {"mean": {"$divide": ["$sum", "$n"]}}},
                   {"$group": {"_id": "$_id.day", "hours": {"$push": {

@@ -1,14 +1,20 @@
 from .panel import GRAIN, TAG, TIME_ZONE, UNIT, dashboard, devices, graph, mongodb, override, sensors, series, stat, table, typed
-from .query import GRAIN as CHOSEN, NUMERIC, columns, day, hour, number, of, readings, slots, summaries, unit
+from .query import FROM, GRAIN as CHOSEN, HOURS, NUMERIC, TO, columns, day, hour, hours_on, number, of, readings, slots, summaries, unit
 
 SENSORS = "motion|pir|presence|occupancy|distance|ultrasonic|range"
 # A motion sensor says true or 1 when it sees something; an ultrasonic one how far away what it sees is.
 TELLS = {"$regexMatch": {"input": "$meta.sensor", "regex": "motion|pir|presence|occupancy", "options": "i"}}
 # The hours in which a sensor saw something. Moments would be too many to look for in a month of all devices.
 SEEN = [
-    *summaries("hours"), {"$set": {"tells": TELLS}}, *slots("n", "min", "max", "boolean"),
-    {"$match": {"$expr": {"$cond": [
-        {"$or": ["$tells", {"$eq": [of("boolean"), True]}]}, {"$gt": [of("max"), 0]}, {"$lt": [of("min"), number("near")]}]}}},
+    *summaries("hours"),
+    {"$project": {"meta": 1, "ts": 1, "tells": TELLS, "all": [{"number": index, "of": f"${name}"} for index, name in enumerate(HOURS)]}},
+    # Most hours are left out here, before each is a row.
+    {"$project": {"meta": 1, "ts": 1, "slot": {"$filter": {"input": "$all", "as": "slot", "cond": {"$cond": [
+        {"$or": ["$tells", "$$slot.of.boolean"]}, {"$gt": ["$$slot.of.max", 0]},
+        {"$and": [{"$gt": ["$$slot.of.n", 0]}, {"$lt": ["$$slot.of.min", number("near")]}]}]}}}}},
+    {"$unwind": "$slot"},
+    {"$set": {"slot.time": hours_on("$ts", "$slot.number")}},
+    {"$match": {"slot.time": {"$lte": TO}, "$expr": {"$gt": [hours_on("$slot.time", 1), FROM]}}},
     {"$set": {"hour": hour("$slot.time")}},
 ]
 # The moments when a sensor begins to see something.

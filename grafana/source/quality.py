@@ -1,6 +1,6 @@
 from . import limits
 from .panel import GRAIN, TAG, dashboard, devices, graph, mongodb, options, override, prometheus, sensors, table
-from .query import FROM, GRAIN as CHOSEN, TO, columns, of, percentile, seconds, slots, summaries
+from .query import FROM, GRAIN as CHOSEN, TO, columns, each_hour, percentile, seconds, summaries
 
 DAYS = summaries("day")
 SERIES = {"device": "$meta.device", "sensor": "$meta.sensor"}
@@ -12,6 +12,10 @@ SPAN = seconds(
 
 def mean_lag(lag, readings):
     return {"$divide": [lag, {"$multiply": [1000, readings]}]}
+
+
+def shares(time, found):
+    return columns(time=time, **{name: {"$arrayElemAt": [found, index]} for index, name in enumerate(("p05", "p50", "p95"))})
 
 
 QUALITY = dashboard(
@@ -48,12 +52,19 @@ QUALITY = dashboard(
         graph("Received after measured", "Seconds from when readings were measured, by the device's clock, until Sluice got them: the mean "
               "of each sensor by hour, or with more than two days by day (UTC), and between which values most of these are. Above "
               "0: delay, or a clock that is slow. Below 0: a clock that is fast. Approximate.",
-              [mongodb("summaries", [
-                  *summaries(CHOSEN), *slots("readings", "lag"),
-                  {"$group": {"_id": "$slot.time", "p": percentile(mean_lag(of("lag"), of("readings")), 0.05, 0.5, 0.95)}},
-                  {"$sort": {"_id": 1}},
-                  columns(time="$_id", **{name: {"$arrayElemAt": ["$p", index]} for index, name in enumerate(("p05", "p50", "p95"))}),
-              ])], unit="s"),
+              [
+                  # One of the two has rows: days, or hours.
+                  mongodb("summaries", [
+                      {"$match": {"kind": {"$eq": "day", "$in": [CHOSEN]}}}, *DAYS,
+                      {"$group": {"_id": "$ts", "p": percentile(mean_lag("$lag", "$readings"), 0.05, 0.5, 0.95)}},
+                      {"$sort": {"_id": 1}}, shares("$_id", "$p"),
+                  ]),
+                  mongodb("summaries", [
+                      {"$match": {"kind": {"$eq": "hours", "$in": [CHOSEN]}}}, *summaries("hours"),
+                      *each_hour(p=lambda hour: percentile(mean_lag(f"{hour}.lag", f"{hour}.readings"), 0.05, 0.5, 0.95)),
+                      {"$match": {"hour.p.0": {"$type": "number"}}}, {"$sort": {"hour.time": 1}}, shares("$hour.time", "$hour.p"),
+                  ], "B"),
+              ], unit="s"),
         table("Clocks", "The same by device, of whole days (UTC): smallest, mean and largest, in seconds. The mean farthest from 0 first: "
               "the first 100.",
               [mongodb("summaries", [

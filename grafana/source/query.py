@@ -61,8 +61,8 @@ def summaries(kind, sensors=True):
 HOURS = [f"h{number:02}" for number in range(24)]
 
 
-def hours_on(start, number):
-    return {"$dateAdd": {"startDate": start, "unit": "hour", "amount": number}}
+def hours_on(start, count):
+    return {"$dateAdd": {"startDate": start, "unit": "hour", "amount": count}}
 
 
 def slots(*names):
@@ -71,9 +71,21 @@ def slots(*names):
     hours = [{"time": hours_on("$ts", number), "until": hours_on("$ts", number + 1), "of": f"${name}"} for number, name in enumerate(HOURS)]
     day = [{"time": "$ts", "until": "$until", "of": {name: f"${name}" for name in names}}]
     return [
-        {"$project": {"meta": 1, "tells": 1, "slot": {"$cond": [{"$eq": ["$kind", "day"]}, day, hours]}}},
+        {"$project": {"meta": 1, "slot": {"$cond": [{"$eq": ["$kind", "day"]}, day, hours]}}},
         {"$unwind": "$slot"},
         {"$match": {f"slot.of.{names[0]}": {"$gt": 0}, "slot.until": {"$gt": FROM}, "slot.time": {"$lte": TO}}},
+    ]
+
+
+def each_hour(**accumulators):
+    """All documents of a day together, hour by hour, and then a row for each hour: `hour.time`, and what the accumulators make
+    of the hour whose path they are given. Quicker than a row for each hour of each."""
+    return [
+        {"$group": {"_id": "$ts"} | {f"{hour}{name}": make(f"${hour}") for hour in HOURS for name, make in accumulators.items()}},
+        {"$project": {"hour": [
+            {"time": hours_on("$_id", number), "until": hours_on("$_id", number + 1)} | {name: f"${hour}{name}" for name in accumulators}
+            for number, hour in enumerate(HOURS)]}},
+        {"$unwind": "$hour"}, {"$match": {"hour.until": {"$gt": FROM}, "hour.time": {"$lte": TO}}},
     ]
 
 
