@@ -152,7 +152,7 @@ struct LeastPrivilegeTests {
     ])
     #expect(refused.code == 1 && refused.output.contains("not authorized"), "\(refused.output)")
 
-    let login = ["SLUICE_MONGODB_URI": deployment.uri("sink")]
+    let login = ["SLUICE_MONGODB_URI": deployment.uri("sink"), "SLUICE_SUMMARIES_INTERVAL": "1s"]
     let writer = try TopicWriter(KafkaServer.shared().bootstrapServers, roles.topic)
     func write(_ range: Range<Int>) throws {
       try writer.write(range.map { .reading($0) })
@@ -171,8 +171,11 @@ struct LeastPrivilegeTests {
     try eventually("everything is stored") { try roles.count() >= 2_000 }
     let stored = try roles.stored()
     #expect(stored.count == 1_000 && stored.values.allSatisfy { $0 == 2 })
+    // Three documents of each device and sensor, and whose turn it is.
+    try eventually("it is summarised") { try roles.count("summaries") >= 4 }
     #expect(second.terminate() == 0)
     #expect(second.lines("mongodb is failing") == 0, "\(second.log)")
+    #expect(second.lines("summaries is failing") == 0, "\(second.log)")
 
     let check = try roles.run(["check", "--mongodb-uri", deployment.uri("sink")])
     #expect(check.output.split(separator: "\n").count { $0.hasPrefix("ok ") && $0.contains(" SLUICE_MONGODB_") } >= 3)
