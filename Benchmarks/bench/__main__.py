@@ -91,6 +91,8 @@ def _run_scenario(scenario: Scenario, bench: Bench) -> Result:
     result.commands = bench.workspace.commands.copy()
     for table in result.tables:
         print(f"\n{result.title}, {table.title}\n{report.text(table)}\n", flush=True)
+        for goal in table.goals:
+            print(f"bench: {report.verdict(table, goal)}", flush=True)
     return result
 
 

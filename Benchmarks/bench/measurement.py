@@ -18,6 +18,15 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """That the main figure of a contender is at least so many times another's."""
+
+    at_least: float
+    against: str
+    contender: str = "Sluice"
+
+
+@dataclass(frozen=True)
 class Spread:
     median: float
     low: float
@@ -35,6 +44,7 @@ class Table:
     title: str
     metrics: list[Metric]
     has_ratios: bool = True
+    goals: list[Goal] = field(default_factory=list)
     rows: dict[str, list[Sample]] = field(default_factory=dict)
 
     def spread(self, contender: str, metric: Metric) -> Spread | None:
@@ -49,10 +59,17 @@ class Table:
 
     def ratio(self, contender: str) -> float | None:
         """The main metric's median against the baseline's."""
-        if not self.has_ratios or self.baseline is None:
+        return self._ratio(contender, self.baseline) if self.has_ratios and self.baseline else None
+
+    def reached(self, goal: Goal) -> float | None:
+        """The ratio that a goal is about; None when one of the two was not measured."""
+        return self._ratio(goal.contender, goal.against)
+
+    def _ratio(self, contender: str, base: str) -> float | None:
+        if contender not in self.rows or base not in self.rows:
             return None
-        own, base = self.spread(contender, self.metrics[0]), self.spread(self.baseline, self.metrics[0])
-        return own.median / base.median if own and base and base.median else None
+        above, below = self.spread(contender, self.metrics[0]), self.spread(base, self.metrics[0])
+        return above.median / below.median if above and below and below.median else None
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measurement import Metric, Result, Spread, Table
+from bench.measurement import Goal, Metric, Result, Spread, Table
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,14 @@ def text(table: Table) -> str:
     return "\n".join(lines)
 
 
+def verdict(table: Table, goal: Goal) -> str:
+    """Whether a goal was met, in one line."""
+    reached = table.reached(goal)
+    outcome = "not measured" if reached is None else "met" if reached >= goal.at_least else "missed"
+    figure = "" if reached is None else f": {reached:.2f} ×"
+    return f"Goal {outcome}: {goal.contender} ≥ {goal.at_least:g} × {goal.against}{figure}"
+
+
 def _section(result: Result) -> Iterator[str]:
     yield f"## {result.title}\n"
     for note in result.notes:
@@ -73,6 +81,8 @@ def _section(result: Result) -> Iterator[str]:
         if len(result.tables) > 1:
             yield f"### {table.title}\n"
         yield text(table) + "\n"
+        if table.goals:
+            yield "\n".join(f"- {verdict(table, goal)}" for goal in table.goals) + "\n"
     for contender, reason in result.skipped.items():
         yield f"Not measured: {contender}: {reason}.\n"
     for failure in result.failures:

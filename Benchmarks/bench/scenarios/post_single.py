@@ -12,7 +12,7 @@ from bench import ceilings, peers, readings, sluice, wrk
 from bench.child import Child
 from bench.context import Bench
 from bench.errors import ContenderFailed
-from bench.measurement import Measurement, Metric, Result, Sample, Table
+from bench.measurement import Goal, Measurement, Metric, Result, Sample, Table
 from bench.scenarios.scenario import Scenario
 from bench.workspace import BENCHMARKS, Command, need
 
@@ -27,6 +27,7 @@ _METRICS = [
     Metric("cpu_us", "processor µs per request", 1),
     Metric("resident_mib", "memory MiB"),
 ]
+_GOALS = [Goal(0.8, "C, libmicrohttpd"), Goal(0.8, "Telegraf"), Goal(3, "FastAPI")]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             "connections, and 10 s without an answer.",
             "Answered, not in Kafka: 2xx answers (warm-up included) less the topic's end offsets when the load ends.",
         ],
-        [Table(f"{connections} connections", _METRICS) for connections in _CONNECTIONS],
+        [Table(f"{connections} connections", _METRICS, goals=_GOALS) for connections in _CONNECTIONS],
     )
     return result, [
         (table, contender.name, functools.partial(_measure, bench, contender, connections))
