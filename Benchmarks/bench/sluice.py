@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 from bench.child import Child
+from bench.context import Bench
 from bench.errors import ContenderFailed, Skipped
 from bench.workspace import ROOT, SLUICE, Command, Workspace
 
@@ -17,6 +18,19 @@ class Role:
 
     child: Child
     management_port: int
+
+    def metrics(self) -> dict[str, float]:
+        """What /metrics says, by name with labels as they are written there."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.management_port, timeout=5)
+        try:
+            connection.request("GET", "/metrics")
+            lines = connection.getresponse().read().decode().splitlines()
+        except (OSError, http.client.HTTPException) as error:
+            raise ContenderFailed(f"{self.child.name} has no metrics: {error}") from None
+        finally:
+            connection.close()
+        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in pairs}
 
     def wait_until_ready(self, timeout: float = 30) -> float:
         """Seconds from its start to the first 200 of /readyz."""
@@ -49,10 +63,32 @@ def start(
     return Role(workspace.start(f"sluice {role}", command, _ENVIRONMENT | (environment or {})), port)
 
 
+def settings(bench: Bench, role: str, topic: str, database: str = "") -> dict[str, str]:
+    """What a role has to be told to work on the servers of this run; the database's name is the group's, too."""
+    kafka = {"kafka-brokers": bench.kafka.brokers, "kafka-topic": topic}
+    match role:
+        case "ingest":
+            return kafka | {"http-listen": f"127.0.0.1:{bench.workspace.free_ports()}"}
+        case "bridge":
+            return kafka | {"mqtt-url": bench.mosquitto.url}
+        case _:
+            return kafka | _database(bench, database) | {"kafka-group": database}
+
+
+def prepare_database(bench: Bench, topic: str, database: str, layout: str = "timeseries") -> None:
+    """Makes the collections and indexes that a sink needs."""
+    kafka = {"kafka-brokers": bench.kafka.brokers, "kafka-topic": topic}
+    setup(bench.workspace, kafka | _database(bench, database) | {"mongodb-layout": layout})
+
+
 def setup(workspace: Workspace, settings: dict[str, str]) -> None:
     """Makes topics, collections and indexes."""
     _check_built()
     workspace.run("sluice setup", [SLUICE, "setup", *_flags(settings)], _ENVIRONMENT)
+
+
+def _database(bench: Bench, name: str) -> dict[str, str]:
+    return {"mongodb-uri": bench.mongodb.uri, "mongodb-database": name}
 
 
 def _check_built() -> None:
