@@ -1,4 +1,4 @@
-"""Readings as they stand on the topic."""
+"""Readings as they are sent, and as they stand on the topic."""
 
 import json
 from collections.abc import Iterator
@@ -10,6 +10,16 @@ _STEP = timedelta(milliseconds=100)
 
 def now() -> str:
     return _text(datetime.now(UTC))
+
+
+def sent(count: int, devices: int) -> Iterator[bytes]:
+    """Readings of so many devices in turn, each of now, in about 110 bytes of JSON."""
+    time = now()
+    for number in range(count):
+        yield (
+            f'{{"device":"greenhouse-{number % devices:05d}","sensor":"temperature",'
+            f'"value":{15 + number * 7919 % 2000 / 100:.2f},"unit":"Cel","ts":"{time}"}}'
+        ).encode()
 
 
 def backlog(count: int, devices: int) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 import http.client
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bench.child import Child
@@ -18,6 +20,12 @@ class Role:
 
     child: Child
     management_port: int
+    settings: dict[str, str]
+
+    @property
+    def http_port(self) -> int:
+        """Where ingest takes readings."""
+        return int(self.settings["http-listen"].rpartition(":")[2])
 
     def metrics(self) -> dict[str, float]:
         """What /metrics says, by name with labels as they are written there."""
@@ -53,14 +61,23 @@ class Role:
         raise ContenderFailed(f"{self.child.name} is not ready after {timeout:.0f} s: {answer}")
 
 
-def start(
-    workspace: Workspace, role: str, settings: dict[str, str], environment: dict[str, str] | None = None
-) -> Role:
+def start(workspace: Workspace, role: str, settings: dict[str, str], environment: dict[str, str] | None = None) -> Role:
     """Starts a role with a management address of its own; settings are flags without the dashes."""
-    _check_built()
+    check_built()
     port = workspace.free_ports()
     command: Command = [SLUICE, role, *_flags(settings | {"management-listen": f"127.0.0.1:{port}"})]
-    return Role(workspace.start(f"sluice {role}", command, _ENVIRONMENT | (environment or {})), port)
+    return Role(workspace.start(f"sluice {role}", command, _ENVIRONMENT | (environment or {})), port, settings)
+
+
+@contextmanager
+def running(bench: Bench, role: str, settings: dict[str, str]) -> Iterator[Role]:
+    """A role that is ready, and ends with the block."""
+    started = start(bench.workspace, role, settings)
+    try:
+        started.wait_until_ready()
+        yield started
+    finally:
+        bench.workspace.end(started.child)
 
 
 def settings(bench: Bench, role: str, topic: str, database: str = "") -> dict[str, str]:
@@ -83,7 +100,7 @@ def prepare_database(bench: Bench, topic: str, database: str, layout: str = "tim
 
 def setup(workspace: Workspace, settings: dict[str, str]) -> None:
     """Makes topics, collections and indexes."""
-    _check_built()
+    check_built()
     workspace.run("sluice setup", [SLUICE, "setup", *_flags(settings)], _ENVIRONMENT)
 
 
@@ -91,7 +108,8 @@ def _database(bench: Bench, name: str) -> dict[str, str]:
     return {"mongodb-uri": bench.mongodb.uri, "mongodb-database": name}
 
 
-def _check_built() -> None:
+def check_built() -> None:
+    """Raises `Skipped` when there is no program."""
     if not SLUICE.exists():
         raise Skipped(f"{SLUICE.relative_to(ROOT)} is not there; build it: swift build -c release")
 

@@ -5,6 +5,8 @@ import http.client
 import math
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pymongo.collection import Collection
 
@@ -14,7 +16,7 @@ from bench.context import Bench
 from bench.errors import ContenderFailed
 from bench.measurement import Limit, Measurement, Metric, Result, Sample, Table
 from bench.scenarios.scenario import Scenario
-from bench.workspace import SLUICE
+from bench.workspace import SLUICE, Command
 
 _RATE = 1_000
 _WARM_UP_SECONDS = 3
@@ -43,8 +45,8 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
         [
             f"{_RATE:,} readings/s, one a request on 8 connections, evenly spaced (`sluice simulate`), through ingest, "
             f"Kafka and one sink; beside them a probe every {_PROBE_INTERVAL_SECONDS * 1_000:.0f} ms, each of a new "
-            f"device: the time from its POST until a find by that device, repeated every {_POLL_INTERVAL_SECONDS * 1e3:.0f} "
-            f"ms, returns it. {_WARM_UP_SECONDS} s of warm-up, {bench.options.seconds} s measured.",
+            f"device: the time from its POST until a find by that device, repeated {_POLL_INTERVAL_SECONDS * 1e3:.0f} ms "
+            f"after the last, returns it. {_WARM_UP_SECONDS} s of warm-up, {bench.options.seconds} s measured.",
             "In the layout documents the find is in `readings`, which has an index for it. The server of these tests "
             "goes through all of a time-series collection for any find, which would be the time measured; so in the "
             "layout timeseries the find is in `devices`, which the sink writes after the readings: the reading itself "
@@ -52,40 +54,32 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
         ],
         [Table("layouts", metrics, False, goals)],
     )
-    return result, [
-        (result.tables[0], layout, functools.partial(_measure, bench, layout)) for layout in _FIELDS
-    ]
+    return result, [(result.tables[0], layout, functools.partial(_measure, bench, layout)) for layout in _FIELDS]
 
 
 def _measure(bench: Bench, layout: str, number: int) -> Sample:
-    workspace, topic, database = bench.workspace, bench.kafka.new_topic("queryable"), f"queryable_{layout}_{number + 1}"
+    topic, database = bench.kafka.new_topic("queryable"), f"queryable_{layout}_{number + 1}"
     sluice.prepare_database(bench, topic, database, layout)
-    ingest_settings = sluice.settings(bench, "ingest", topic)
     sink_settings = sluice.settings(bench, "sink", topic, database) | {"mongodb-layout": layout}
-    children: list[Child] = []
     try:
-        for role, settings in (("ingest", ingest_settings), ("sink", sink_settings)):
-            running = sluice.start(workspace, role, settings)
-            children.append(running.child)
-            running.wait_until_ready()
-        port = int(ingest_settings["http-listen"].rpartition(":")[2])
-        load = _start_load(bench, port)
-        children.append(load)
-        name, field = _FIELDS[layout]
-        prober = _Prober(port, bench.mongodb.collection(database, name), field)
-        prober.run(_WARM_UP_SECONDS)
-        before = running.metrics()
-        answered, found = prober.run(bench.options.seconds)
-        after = running.metrics()
-        load.wait(_PATIENCE_SECONDS)
-        load.check()
+        with (
+            sluice.running(bench, "ingest", sluice.settings(bench, "ingest", topic)) as ingest,
+            sluice.running(bench, "sink", sink_settings) as sink,
+            _load(bench, ingest.http_port) as simulation,
+        ):
+            name, field = _FIELDS[layout]
+            prober = _Prober(ingest.http_port, bench.mongodb.collection(database, name), field)
+            prober.run(_WARM_UP_SECONDS)
+            before = sink.metrics()
+            answered, found = prober.run(bench.options.seconds)
+            after = sink.metrics()
+            simulation.wait(_PATIENCE_SECONDS)
+            simulation.check()
+            summary = dict(pair.split("=") for pair in simulation.last_lines(1).split())
         stored = bench.mongodb.collection(database, "readings").count_documents({"meta.sensor": _SENSOR})
         if stored != prober.sent:
             raise ContenderFailed(f"{stored} of {prober.sent} probes are in the database")
-        sent = float(dict(pair.split("=") for pair in load.last_lines(1).split())["rate"])
     finally:
-        for child in reversed(children):
-            workspace.end(child)
         bench.mongodb.drop(database)
     return {
         "p50_ms": statistics.median(found),
@@ -94,7 +88,7 @@ def _measure(bench: Bench, layout: str, number: int) -> Sample:
         "write_ms": _mean(before, after, "sluice_sink_write_duration_seconds") * 1_000,
         "batch": _mean(before, after, "sluice_sink_batch_readings"),
         "probes": len(found),
-        "rate": sent,
+        "rate": float(summary["rate"]),
     }
 
 
@@ -141,15 +135,16 @@ class _Prober:
             time.sleep(_POLL_INTERVAL_SECONDS)
 
 
-def _start_load(bench: Bench, port: int) -> Child:
+@contextmanager
+def _load(bench: Bench, port: int) -> Iterator[Child]:
     seconds = _WARM_UP_SECONDS + bench.options.seconds + 1
-    return bench.workspace.start(
-        "sluice simulate",
-        [
-            *(SLUICE, "simulate", "--url", f"http://127.0.0.1:{port}", "--devices", str(readings.DEVICES)),
-            *("--rate", str(_RATE), "--batch", "1", "--connections", "8", "--seconds", str(seconds), "--quiet"),
-        ],
-    )
+    command: Command = [SLUICE, "simulate", "--url", f"http://127.0.0.1:{port}", "--devices", str(readings.DEVICES)]
+    command += ["--rate", str(_RATE), "--batch", "1", "--connections", "8", "--seconds", str(seconds), "--quiet"]
+    child = bench.workspace.start("sluice simulate", command)
+    try:
+        yield child
+    finally:
+        bench.workspace.end(child)
 
 
 def _percentile(values: list[float], percent: int) -> float:

@@ -59,7 +59,9 @@ def _measure(bench: Bench, count: int, topic: str, number: int) -> Sample:
             for role in roles:
                 bench.workspace.end(role.child)
         if sample["inserted"] < bench.options.backlog:
-            raise ContenderFailed(f"{sample['inserted']:,.0f} of {bench.options.backlog:,} after {bench.options.bound} s")
+            raise ContenderFailed(
+                f"{sample['inserted']:,.0f} of {bench.options.backlog:,} after {bench.options.bound} s"
+            )
         stored, distinct = bench.mongodb.count(database), bench.mongodb.distinct(database)
     finally:
         bench.mongodb.drop(database)
