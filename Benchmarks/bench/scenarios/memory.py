@@ -24,8 +24,11 @@ _ENDLESS = 1_000_000_000
 """Messages, of which the publisher is not meant to see the last."""
 _MANY = f"ingest, {_HELD:,} idle connections and {_STREAMS:,} WebSockets"
 
-_Load = Callable[[sluice.Role, str], float]
-"""Loads a role that works on the topic; returns how many readings there were a second."""
+_Load = Callable[[sluice.Role, str, int], float]
+"""Loads a role that works on the topic; returns how many readings there were a second.
+
+Its last parameter is the server's count of inserted documents when the role was started.
+"""
 
 
 def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
@@ -72,20 +75,21 @@ def _measure(bench: Bench, role: str, drive: _Load, number: int) -> Sample:
             idle_mib = idle.child.usage_while_running().resident_mib
         if role == "sink":
             topic = bench.backlog()
+        before = bench.mongodb.inserted()
         with sluice.running(bench, role, sluice.settings(bench, role, topic, database)) as loaded:
-            rate = drive(loaded, topic)
+            rate = drive(loaded, topic, before)
             loaded_mib = loaded.child.peak_mib()
     finally:
         bench.mongodb.drop(database)
     return {"loaded_mib": loaded_mib, "rate": rate, "idle_mib": idle_mib}
 
 
-def _post(bench: Bench, bodies: Bodies, role: sluice.Role, _: str) -> float:
+def _post(bench: Bench, bodies: Bodies, role: sluice.Role, _: str, __: int) -> float:
     done = load.post(bench.workspace, bodies, _CONNECTIONS, role.http_port, bench.options.seconds)
     return done.requests / done.seconds
 
 
-def _publish(bench: Bench, role: sluice.Role, topic: str) -> float:
+def _publish(bench: Bench, role: sluice.Role, topic: str, _: int) -> float:
     program = ceilings.program(bench.workspace, "mqtt_publish")
     port = bench.mosquitto.url.rpartition(":")[2]
     begin = time.monotonic()
@@ -97,8 +101,8 @@ def _publish(bench: Bench, role: sluice.Role, topic: str) -> float:
     return rate
 
 
-def _drain(bench: Bench, role: sluice.Role, _: str) -> float:
-    return draining.drain(bench, [role.child], bench.mongodb.inserted())["rate"]
+def _drain(bench: Bench, role: sluice.Role, _: str, before: int) -> float:
+    return draining.drain(bench, [role.child], before)["rate"]
 
 
 def _measure_connections(bench: Bench, bodies: Bodies, _: int) -> Sample:

@@ -18,7 +18,7 @@ from bench.measurement import Limit, Measurement, Metric, Result, Sample, Table
 from bench.scenarios.scenario import Scenario
 from bench.workspace import SLUICE, Command
 
-_RATE = 1_000
+_RATE, _CONNECTIONS = 1_000, 64
 _WARM_UP_SECONDS = 3
 _PROBE_INTERVAL_SECONDS = 0.05
 _POLL_INTERVAL_SECONDS = 0.001
@@ -43,10 +43,11 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
         "queryable",
         "From POST until a query finds it",
         [
-            f"{_RATE:,} readings/s, one a request on 8 connections, evenly spaced (`sluice simulate`), through ingest, "
-            f"Kafka and one sink; beside them a probe every {_PROBE_INTERVAL_SECONDS * 1_000:.0f} ms, each of a new "
-            f"device: the time from its POST until a find by that device, repeated {_POLL_INTERVAL_SECONDS * 1e3:.0f} ms "
-            f"after the last, returns it. {_WARM_UP_SECONDS} s of warm-up, {bench.options.seconds} s measured.",
+            f"{_RATE:,} readings/s, one a request on {_CONNECTIONS} connections, evenly spaced (`sluice simulate`), "
+            f"through ingest, Kafka and one sink; beside them, every {_PROBE_INTERVAL_SECONDS * 1_000:.0f} ms, a probe "
+            "of a new device: the time from its POST until a find by that device returns it, repeated "
+            f"{_POLL_INTERVAL_SECONDS * 1_000:.0f} ms after each that does not. {_WARM_UP_SECONDS} s of warm-up, "
+            f"{bench.options.seconds} s measured.",
             "In the layout documents the find is in `readings`, which has an index for it. The server of these tests "
             "goes through all of a time-series collection for any find, which would be the time measured; so in the "
             "layout timeseries the find is in `devices`, which the sink writes after the readings: the reading itself "
@@ -139,7 +140,17 @@ class _Prober:
 def _load(bench: Bench, port: int) -> Iterator[Child]:
     seconds = _WARM_UP_SECONDS + bench.options.seconds + 1
     command: Command = [SLUICE, "simulate", "--url", f"http://127.0.0.1:{port}", "--devices", str(readings.DEVICES)]
-    command += ["--rate", str(_RATE), "--batch", "1", "--connections", "8", "--seconds", str(seconds), "--quiet"]
+    command += [
+        "--rate",
+        str(_RATE),
+        "--batch",
+        "1",
+        "--connections",
+        str(_CONNECTIONS),
+        "--seconds",
+        str(seconds),
+        "--quiet",
+    ]
     child = bench.workspace.start("sluice simulate", command)
     try:
         yield child

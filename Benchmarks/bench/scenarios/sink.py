@@ -122,8 +122,8 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             f"The C program has no Kafka: it inserts prepared documents, unordered, {_BATCH:,} at once, which is the "
             "most that Sluice inserts, on one thread, in the order in which Sluice writes them. With Sluice's indexes "
             "its collection is made by `sluice setup`: beside the index that every time-series collection has, one of "
-            "device and time, and one for the expiry. The others have only the first. The C program's memory is that of "
-            "its documents.",
+            "device and time, and one for the expiry. The others have only the first. The memory of the C program is "
+            "that of its documents.",
             "The Python consumer inserts 1,000 at once, unordered, and then commits; it writes time, device, sensor, "
             "unit and value. Sluice also stores when a reading came in and where it was on the topic, keeps its ledger "
             "and the devices' latest values; the others do none of that, and may store a reading twice after a crash. "
