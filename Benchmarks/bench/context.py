@@ -15,9 +15,9 @@ class Options:
     seconds: int
     """Of each measured load."""
     backlog: int
-    """Readings that a sink finds on the topic."""
+    """Readings that a sink, or a bridge, finds waiting."""
     bound: int
-    """Seconds after which a sink that has not stored them all is stopped."""
+    """Seconds after which one that has not done them all is stopped."""
 
 
 @dataclass
