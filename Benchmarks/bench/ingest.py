@@ -79,7 +79,7 @@ def metrics(unit: str, answered: str) -> list[Metric]:
     return [
         Metric("rate", f"{unit}s/s"),
         Metric("p50_ms", f"p50 ms of a {answered}", 2),
-        Metric("p99_ms", f"p99 ms of a {answered}", 2),
+        Metric("p99_ms", f"p99 ms of a {answered}", 2, has_ratio=True),
         Metric("errors", "errors"),
         Metric("missing", "answered, not in Kafka at the end"),
         Metric("cpu_us", f"processor µs per {unit}", 1),

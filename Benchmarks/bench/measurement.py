@@ -15,6 +15,8 @@ class Metric:
     key: str
     title: str
     digits: int = 0
+    has_ratio: bool = False
+    """Whether its ratios are shown though it is not a table's main one."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,18 @@ class Table:
         """What the ratios are relative to: Sluice where it was measured, else the first contender."""
         return "Sluice" if "Sluice" in self.rows else next(iter(self.rows), None)
 
-    def ratio(self, contender: str) -> float | None:
-        """The main metric's median against the baseline's."""
-        return self._ratio(contender, self.baseline) if self.has_ratios and self.baseline else None
+    def has_ratio(self, metric: Metric) -> bool:
+        return self.baseline is not None and (metric.has_ratio or (self.has_ratios and metric is self.metrics[0]))
 
     def reached(self, goal: Goal) -> float | None:
         """The ratio that a goal is about; None when one of the two was not measured."""
-        return self._ratio(goal.contender, goal.against)
+        return self.ratio(self.metrics[0], goal.contender, goal.against)
 
-    def _ratio(self, contender: str, base: str) -> float | None:
-        if contender not in self.rows or base not in self.rows:
+    def ratio(self, metric: Metric, contender: str, base: str | None) -> float | None:
+        """One's median against another's; None when one of the two was not measured."""
+        if base is None or contender not in self.rows or base not in self.rows:
             return None
-        above, below = self.spread(contender, self.metrics[0]), self.spread(base, self.metrics[0])
+        above, below = self.spread(contender, metric), self.spread(base, metric)
         return above.median / below.median if above and below and below.median else None
 
 
