@@ -44,8 +44,8 @@ def _arguments() -> argparse.Namespace:
     add("--scenario", action="append", choices=names, help="run only this one; may be repeated")
     add("--repeat", type=_positive, default=3, metavar="N", help="rounds (default 3)")
     add("--seconds", type=_positive, default=10, metavar="N", help="length of each measured load (default 10)")
-    add("--backlog", type=_positive, default=300_000, metavar="N", help="readings for a sink (default 300,000)")
-    add("--bound", type=_positive, default=90, metavar="N", help="seconds that a sink may take (default 90)")
+    add("--backlog", type=_positive, default=300_000, metavar="N", help="for a sink or a bridge (default 300,000)")
+    add("--bound", type=_positive, default=90, metavar="N", help="seconds that these may take (default 90)")
     add(
         "--stored",
         type=_positive,

@@ -17,11 +17,16 @@ class Options:
     seconds: int
     """Of each measured load."""
     backlog: int
-    """Readings that a sink finds on the topic."""
+    """Readings that a sink, or a bridge, finds waiting."""
     bound: int
-    """Seconds after which a sink that has not stored them all is stopped."""
+    """Seconds after which one that has not done them all is stopped."""
     stored: int
     """Documents that a collection has before a sink adds to it, where that is what is measured."""
+
+    @property
+    def short_backlog(self) -> int:
+        """Of sinks whose rate is not what is measured: more would only take more time."""
+        return min(self.backlog, 300_000)
 
 
 @dataclass
@@ -30,16 +35,16 @@ class Bench:
 
     workspace: Workspace
     options: Options
-    _backlogs: dict[int, str] = field(default_factory=dict)
+    _backlogs: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def backlog(self, devices: int = readings.DEVICES) -> str:
-        """The topic with the backlog of so many devices, filled when it is first asked for."""
-        if devices not in self._backlogs:
+    def backlog(self, count: int, devices: int = readings.DEVICES) -> str:
+        """The topic with so many readings, filled when it is first asked for."""
+        if (count, devices) not in self._backlogs:
             topic = self.kafka.new_topic("backlog")
             headers: dict[str, str | bytes | None] = {"source": "http", "received": str(time.time_ns() // 1_000_000)}
-            self.kafka.fill(topic, readings.backlog(self.options.backlog, devices), headers)
-            self._backlogs[devices] = topic
-        return self._backlogs[devices]
+            self.kafka.fill(topic, readings.backlog(count, devices), headers)
+            self._backlogs[count, devices] = topic
+        return self._backlogs[count, devices]
 
     @cached_property
     def kafka(self) -> Kafka:

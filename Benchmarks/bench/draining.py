@@ -27,14 +27,15 @@ class _Observation:
     """Of all processes together; None when one of them had ended."""
 
 
-def drain(bench: Bench, children: list[Child], before: int, is_warm: Callable[[], bool] = lambda: True) -> Sample:
-    """Watches until all of the backlog is in the database, or the time is up.
+def drain(
+    bench: Bench, children: list[Child], total: int, before: int, is_warm: Callable[[], bool] = lambda: True
+) -> Sample:
+    """Watches until the total is in the database, or the time is up.
 
     The rate is that from the first moment at which a tenth was there and `is_warm`, and the same for the processor.
     `before` is the server's count of inserted documents when the children were started. Beside what METRICS shows (but
     for `documents`) the sample has `inserted`, all that there was at the end.
     """
-    total = bench.options.backlog
     observations: list[_Observation] = []
     warm: int | None = None
     deadline = children[0].started + bench.options.bound

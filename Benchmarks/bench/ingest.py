@@ -79,7 +79,7 @@ def metrics(unit: str, answered: str) -> list[Metric]:
     return [
         Metric("rate", f"{unit}s/s"),
         Metric("p50_ms", f"p50 ms of a {answered}", 2),
-        Metric("p99_ms", f"p99 ms of a {answered}", 2),
+        Metric("p99_ms", f"p99 ms of a {answered}", 2, has_ratio=True),
         Metric("errors", "errors"),
         Metric("missing", "answered, not in Kafka at the end"),
         Metric("cpu_us", f"processor µs per {unit}", 1),
@@ -87,18 +87,32 @@ def metrics(unit: str, answered: str) -> list[Metric]:
     ]
 
 
-def measure(bench: Bench, name: str, contender: Contender, drive: Callable[[int, int], Load], each: int) -> Sample:
-    """Loads a new process with a new topic: `drive` gets the port and the seconds, an answer is for `each` readings."""
+def measure(
+    bench: Bench,
+    name: str,
+    contender: Contender,
+    drive: Callable[[int, int], Load],
+    each: int = 1,
+    is_until_stored: bool = False,
+) -> Sample:
+    """Loads a new process with a new topic: `drive` gets the port and the seconds, an answer is for `each` readings.
+
+    The rate is that of the answers, or that at which Kafka took what was answered, with the time that takes afterwards.
+    """
     workspace, topic, port = bench.workspace, bench.kafka.new_topic(name), bench.workspace.free_ports()
     child = contender.start(bench, port, topic)
     try:
         _wait_for_answer(child, port)
         warm_up = drive(port, _WARM_UP_SECONDS)
-        before = child.usage_while_running()
+        if is_until_stored:
+            _wait_until_stored(bench, topic, 1 + warm_up.accepted * each)
+        before, offset = child.usage_while_running(), bench.kafka.end_offsets(topic)
         load = drive(port, bench.options.seconds)
-        after = child.usage_while_running()
-        answered = 1 + sum(part.requests - part.bad_status for part in (warm_up, load)) * each
+        answered = 1 + (warm_up.accepted + load.accepted) * each
         missing = max(0, answered - bench.kafka.end_offsets(topic))
+        late = _wait_until_stored(bench, topic, answered) if is_until_stored else 0
+        after = child.usage_while_running()
+        stored = min(load.accepted * each, bench.kafka.end_offsets(topic) - offset)
     finally:
         workspace.end(child)
     if contender.acknowledges and missing:
@@ -106,7 +120,7 @@ def measure(bench: Bench, name: str, contender: Contender, drive: Callable[[int,
     if load.requests == 0:
         raise ContenderFailed("no request was answered")
     return {
-        "rate": (load.requests - load.bad_status) * each / load.seconds,
+        "rate": (stored if is_until_stored else load.accepted * each) / (load.seconds + late),
         "p50_ms": load.p50_ms,
         "p99_ms": load.p99_ms,
         "errors": load.bad_status + load.failed,
@@ -114,6 +128,17 @@ def measure(bench: Bench, name: str, contender: Contender, drive: Callable[[int,
         "cpu_us": (after.cpu_seconds - before.cpu_seconds) / (load.requests * each) * 1e6,
         "resident_mib": after.resident_mib,
     }
+
+
+def _wait_until_stored(bench: Bench, topic: str, count: int) -> float:
+    """Seconds until Kafka had so many, or all that it got: until it gets no more for 5 s."""
+    start = grew = time.monotonic()
+    last = -1
+    while (stored := bench.kafka.end_offsets(topic)) < count and time.monotonic() < grew + 5:
+        if stored > last:
+            last, grew = stored, time.monotonic()
+        time.sleep(0.05)
+    return (grew if stored < count else time.monotonic()) - start if last >= 0 else 0
 
 
 def _wait_for_answer(child: Child, port: int, timeout: float = 60) -> None:

@@ -22,6 +22,10 @@ class Load:
     failed: int
     """Connections refused, broken, or without an answer for 10 s."""
 
+    @property
+    def accepted(self) -> int:
+        return self.requests - self.bad_status
+
 
 @dataclass(frozen=True)
 class Bodies:

@@ -51,16 +51,17 @@ def new_path(folder: Path, date: str) -> Path:
 
 def text(table: Table) -> str:
     """A table in Markdown."""
-    headings = ["", table.metrics[0].title]
-    if table.has_ratios and table.baseline:
-        headings.append(f"÷ {table.baseline}")
-    headings += [metric.title for metric in table.metrics[1:]]
+    headings = [""]
+    for metric in table.metrics:
+        headings += [metric.title, f"÷ {table.baseline}"] if table.has_ratio(metric) else [metric.title]
     lines = ["| " + " | ".join(headings) + " |", "|---|" + "---:|" * (len(headings) - 1)]
     for contender in table.rows:
-        cells = [_cell(table.spread(contender, metric), metric) for metric in table.metrics]
-        if table.has_ratios:
-            ratio = table.ratio(contender)
-            cells.insert(1, "" if ratio is None else f"{ratio:.2f}")
+        cells = []
+        for metric in table.metrics:
+            cells.append(_cell(table.spread(contender, metric), metric))
+            if table.has_ratio(metric):
+                ratio = table.ratio(metric, contender, table.baseline)
+                cells.append("" if ratio is None else f"{ratio:.2f}")
         lines.append(f"| {contender} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -30,7 +30,7 @@ struct connection {
 };
 
 static struct frame *frames;
-static size_t frame_count, next_frame, in_flight;
+static size_t frame_count, next_frame;
 static uint64_t answered, refused, failed, times[STEPS];
 
 static int64_t now(void) {
@@ -157,12 +157,10 @@ static double percentile(double share) {
 
 int main(int count, char **words) {
   if (count != 6) return fprintf(stderr, "usage: stream_load PORT CONNECTIONS IN_FLIGHT SECONDS FILE\n"), 2;
-  const int connections = atoi(words[2]), seconds = atoi(words[4]);
-  in_flight = (size_t)atoi(words[3]);
+  const int connections = atoi(words[2]), in_flight = atoi(words[3]), seconds = atoi(words[4]);
   if (connections < 1 || in_flight < 1 || in_flight > SENT / 2 || seconds < 1) return fprintf(stderr, "out of range\n"), 2;
   read_frames(words[5]);
-  const struct sockaddr_in address = {
-      AF_INET, htons((uint16_t)atoi(words[1])), {htonl(INADDR_LOOPBACK)}, {0}};
+  const struct sockaddr_in address = {AF_INET, htons((uint16_t)atoi(words[1])), {htonl(INADDR_LOOPBACK)}, {0}};
   struct connection *all = calloc((size_t)connections, sizeof *all);
   const int events = epoll_create1(0);
   if (!all || events < 0) fail("start");
@@ -174,7 +172,7 @@ int main(int count, char **words) {
   }
   const int64_t start = now(), end = start + seconds * 1000000LL;
   for (int i = 0; i < connections; i++)
-    if (!send_frames(&all[i], in_flight)) fail("send");
+    if (!send_frames(&all[i], (size_t)in_flight)) fail("send");
   while (open && now() < end) {
     struct epoll_event ready[128];
     const int some = epoll_wait(events, ready, 128, 100);

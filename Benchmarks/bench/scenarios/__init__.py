@@ -1,12 +1,24 @@
 """The scenarios, in the order in which they run."""
 
-from bench.scenarios import flat, memory, ndjson, post_single, queryable, sink, start_ready, two_sinks, websocket
+from bench.scenarios import (
+    flat,
+    memory,
+    mqtt,
+    ndjson,
+    post_single,
+    queryable,
+    sink,
+    start_ready,
+    two_sinks,
+    websocket,
+)
 from bench.scenarios.scenario import Scenario
 
 ALL: list[Scenario] = [
     post_single.SCENARIO,
     ndjson.SCENARIO,
     websocket.SCENARIO,
+    mqtt.SCENARIO,
     sink.SCENARIO,
     sink.LEDGER,
     two_sinks.SCENARIO,

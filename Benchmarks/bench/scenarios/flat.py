@@ -39,7 +39,7 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             f"Ingest, devices: NDJSON, {_BODY_READINGS:,} readings a request on {_BODY_CONNECTIONS} connections, "
             f"from all devices in turn. Ingest, connections: POST of one reading, {_MIDDLE:,} devices. In both "
             f"{ingest.conditions(bench)}",
-            f"Sink: a backlog of {bench.options.backlog:,} readings, of all devices in turn, into a new time-series "
+            f"Sink: a backlog of {bench.options.short_backlog:,} readings, of all devices in turn, into a new time-series "
             f"collection; and, from {_MIDDLE:,} devices, into one that has documents of {readings.DEVICES} others. The "
             "sink writes a device's newest values every two seconds: with 100,000 devices in turn each has one reading "
             "in that time at most, and so every reading is also an update of `devices`.",
@@ -65,11 +65,11 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             for name, count in zip(connections, _CONNECTIONS, strict=True)
         ),
         *(
-            (sink_by_devices, name, functools.partial(_drain, bench, count, 0))
+            (sink_by_devices, name, functools.partial(_drain, bench, "devices", count, 0))
             for name, count in zip(devices, _DEVICES, strict=True)
         ),
-        (sink_by_stored, stored[0], functools.partial(_drain, bench, _MIDDLE, 0)),
-        (sink_by_stored, stored[1], functools.partial(_drain, bench, _MIDDLE, bench.options.stored)),
+        (sink_by_stored, stored[0], functools.partial(_drain, bench, "stored", _MIDDLE, 0)),
+        (sink_by_stored, stored[1], functools.partial(_drain, bench, "stored", _MIDDLE, bench.options.stored)),
     ]
 
 
@@ -86,8 +86,9 @@ def _load(bench: Bench, bodies: Bodies, connections: int, _: int) -> Sample:
     return ingest.measure(bench, "flat", ingest.SLUICE, drive, bodies.readings)
 
 
-def _drain(bench: Bench, devices: int, stored: int, number: int) -> Sample:
-    topic, database = bench.backlog(devices), f"flat_{number + 1}_{devices}_{stored}"
+def _drain(bench: Bench, kind: str, devices: int, stored: int, number: int) -> Sample:
+    total = bench.options.short_backlog
+    topic, database = bench.backlog(total, devices), f"flat_{number + 1}_{kind}_{devices}_{stored}"
     sluice.prepare_database(bench, topic, database)
     try:
         if stored:
@@ -96,7 +97,7 @@ def _drain(bench: Bench, devices: int, stored: int, number: int) -> Sample:
             bench.workspace.run("documents", command, timeout=_FILLING_SECONDS)
         before = bench.mongodb.inserted()
         with sluice.running(bench, "sink", sluice.settings(bench, "sink", topic, database)) as sink:
-            return draining.drain(bench, [sink.child], before)
+            return draining.drain(bench, [sink.child], total, before)
     finally:
         bench.mongodb.drop(database)
 

@@ -45,7 +45,7 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             "that a process of its own ever had resident (VmHWM). "
             f"Ingest: POST of one reading, {_CONNECTIONS} connections, {seconds} s. Bridge: messages of one reading, "
             f"as many as mosquitto takes on 4 connections at QoS 1, {seconds} s. Sink: a backlog of "
-            f"{bench.options.backlog:,} readings.",
+            f"{bench.options.short_backlog:,} readings.",
             f"Connections: {_HELD:,} on which one reading was posted and which are then kept open, and {_STREAMS:,} "
             f"WebSockets with always one message unanswered, {seconds} s. 190 MiB are 200 MB.",
         ],
@@ -74,7 +74,7 @@ def _measure(bench: Bench, role: str, drive: _Load, number: int) -> Sample:
             time.sleep(_IDLE_SECONDS)
             idle_mib = idle.child.usage_while_running().resident_mib
         if role == "sink":
-            topic = bench.backlog()
+            topic = bench.backlog(bench.options.short_backlog)
         before = bench.mongodb.inserted()
         with sluice.running(bench, role, sluice.settings(bench, role, topic, database)) as loaded:
             rate = drive(loaded, topic, before)
@@ -91,7 +91,7 @@ def _post(bench: Bench, bodies: Bodies, role: sluice.Role, _: str, __: int) -> f
 
 def _publish(bench: Bench, role: sluice.Role, topic: str, _: int) -> float:
     program = ceilings.program(bench.workspace, "mqtt_publish")
-    port = bench.mosquitto.url.rpartition(":")[2]
+    port = str(bench.mosquitto.port)
     begin = time.monotonic()
     publisher = bench.workspace.start("mqtt_publish", [program, port, str(_ENDLESS), readings.now()])
     time.sleep(bench.options.seconds)
@@ -102,7 +102,7 @@ def _publish(bench: Bench, role: sluice.Role, topic: str, _: int) -> float:
 
 
 def _drain(bench: Bench, role: sluice.Role, _: str, before: int) -> float:
-    return draining.drain(bench, [role.child], before)["rate"]
+    return draining.drain(bench, [role.child], bench.options.short_backlog, before)["rate"]
 
 
 def _measure_connections(bench: Bench, bodies: Bodies, _: int) -> Sample:

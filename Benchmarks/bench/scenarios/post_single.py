@@ -41,7 +41,7 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
 
 def _measure(bench: Bench, contender: ingest.Contender, bodies: Bodies, connections: int, _: int) -> Sample:
     drive = functools.partial(load.post, bench.workspace, bodies, connections)
-    return ingest.measure(bench, "post-single", contender, drive, bodies.readings)
+    return ingest.measure(bench, "post-single", contender, drive)
 
 
 SCENARIO = Scenario("post-single", "POST of one reading, answered when Kafka has it", _prepare)

@@ -155,7 +155,7 @@ def _conditions(bench: Bench) -> str:
 
 
 def _measurements(bench: Bench, result: Result, contenders: list[_Contender]) -> list[Measurement]:
-    topic = bench.backlog()
+    topic = bench.backlog(bench.options.backlog)
     return [
         (result.tables[0], contender.name, functools.partial(_measure, bench, result.name, contender, topic))
         for contender in contenders
@@ -169,7 +169,7 @@ def _measure(bench: Bench, scenario: str, contender: _Contender, topic: str, num
         before = bench.mongodb.inserted()
         child = contender.start(bench, work)
         try:
-            sample = draining.drain(bench, [child], before)
+            sample = draining.drain(bench, [child], bench.options.backlog, before)
         finally:
             bench.workspace.end(child)
         stored = bench.mongodb.count(work.database)

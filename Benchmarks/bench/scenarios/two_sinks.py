@@ -33,7 +33,7 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             )
         ],
     )
-    topic = bench.backlog()
+    topic = bench.backlog(bench.options.backlog)
     return result, [
         (result.tables[0], name, functools.partial(_measure, bench, count, topic)) for name, count in _SINKS.items()
     ]
@@ -52,6 +52,7 @@ def _measure(bench: Bench, count: int, topic: str, number: int) -> Sample:
             sample = draining.drain(
                 bench,
                 [role.child for role in roles],
+                bench.options.backlog,
                 before,
                 lambda: all(role.metrics()["sluice_sink_written_total"] for role in roles),
             )

@@ -43,7 +43,7 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
 
 
 def _measure(bench: Bench, drive: Callable[[int, int], Load], _: int) -> Sample:
-    return ingest.measure(bench, "websocket", ingest.SLUICE, drive, 1)
+    return ingest.measure(bench, "websocket", ingest.SLUICE, drive)
 
 
 SCENARIO = Scenario("websocket", "one reading a message on 100 WebSockets, answered when Kafka has it", _prepare)
