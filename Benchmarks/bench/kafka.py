@@ -75,5 +75,5 @@ class Kafka:
         consumer.subscribe([topic])
         while not (message := consumer.poll(1)) or message.error():
             pass
-        consumer.commit(message, asynchronous=False)
+        consumer.commit(message=message, asynchronous=False)
         consumer.close()

@@ -39,8 +39,8 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             f"Ingest, devices: NDJSON, {_BODY_READINGS:,} readings a request on {_BODY_CONNECTIONS} connections, "
             f"from all devices in turn. Ingest, connections: POST of one reading, {_MIDDLE:,} devices. In both "
             f"{ingest.conditions(bench)}",
-            f"Sink: a backlog of {bench.options.short_backlog:,} readings, of all devices in turn, into a new time-series "
-            f"collection; and, from {_MIDDLE:,} devices, into one that has documents of {readings.DEVICES} others. The "
+            f"Sink: a backlog of {bench.options.short_backlog:,} readings, of all devices in turn, into a new "
+            f"time-series collection; and, from {_MIDDLE:,} devices, into one that has documents of {readings.DEVICES} others. The "
             "sink writes a device's newest values every two seconds: with 100,000 devices in turn each has one reading "
             "in that time at most, and so every reading is also an update of `devices`.",
         ],
