@@ -43,15 +43,15 @@ def _arguments() -> argparse.Namespace:
     add("--list", action="store_true", help="list the scenarios and end")
     add("--scenario", action="append", choices=names, help="run only this one; may be repeated")
     add("--repeat", type=_positive, default=3, metavar="N", help="rounds (default 3)")
-    add("--seconds", type=_positive, default=10, metavar="N", help="length of each measured load (default 10)")
-    add("--backlog", type=_positive, default=300_000, metavar="N", help="for a sink or a bridge (default 300,000)")
-    add("--bound", type=_positive, default=90, metavar="N", help="seconds that these may take (default 90)")
+    add("--seconds", type=_positive, default=6, metavar="N", help="length of each measured load (default 6)")
+    add("--backlog", type=_positive, default=200_000, metavar="N", help="for a sink or a bridge (default 200,000)")
+    add("--bound", type=_positive, default=45, metavar="N", help="seconds that these may take (default 45)")
     add(
         "--stored",
         type=_positive,
-        default=1_000_000,
+        default=500_000,
         metavar="N",
-        help="documents that are there before a sink adds to them in the scenario flat (default 1,000,000)",
+        help="documents that are there before a sink adds to them in the scenario flat (default 500,000)",
     )
     shared = ROOT.parent / "shared"
     add("--peers", type=Path, default=shared / "peers", metavar="DIR", help="(default ../shared/peers)")

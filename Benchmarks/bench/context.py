@@ -26,7 +26,7 @@ class Options:
     @property
     def short_backlog(self) -> int:
         """Of sinks whose rate is not what is measured: more would only take more time."""
-        return min(self.backlog, 300_000)
+        return min(self.backlog, 200_000)
 
 
 @dataclass

@@ -30,7 +30,7 @@ class _Observation:
 def drain(
     bench: Bench, children: list[Child], total: int, before: int, is_warm: Callable[[], bool] = lambda: True
 ) -> Sample:
-    """Watches until the total is in the database, or the time is up.
+    """Watches until the total is in the database, or the time since the first document is up.
 
     The rate is that from the first moment at which a tenth was there and `is_warm`, and the same for the processor.
     `before` is the server's count of inserted documents when the children were started. Beside what METRICS shows (but
@@ -43,6 +43,8 @@ def drain(
         for child in children:
             child.check()
         now = _Observation(time.monotonic(), bench.mongodb.inserted() - before, _usage(children))
+        if now.documents and observations and not observations[-1].documents:
+            deadline = now.time + bench.options.bound
         observations.append(now)
         if now.documents >= total or now.time > deadline:
             break

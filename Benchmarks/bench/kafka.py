@@ -73,7 +73,9 @@ class Kafka:
         # The first group of all has to wait until the topic of the groups' offsets is there.
         consumer = Consumer(self._settings | {"group.id": topic, "auto.offset.reset": "earliest"})
         consumer.subscribe([topic])
+        deadline = time.monotonic() + 60
         while not (message := consumer.poll(1)) or message.error():
-            pass
+            if time.monotonic() > deadline:
+                raise CannotRun("Kafka gave a consumer group nothing in 60 s")
         consumer.commit(message=message, asynchronous=False)
         consumer.close()

@@ -90,8 +90,8 @@ def _start_telegraf(bench: Bench, work: _Work) -> Child:
 _SLUICE = _Contender("Sluice", functools.partial(_start_sluice, {}))
 _CONTENDERS = [
     _SLUICE,
-    _Contender("C, Sluice's indexes", functools.partial(_like_sluice, _start_ceiling)),
-    _Contender("C", _start_ceiling),
+    _Contender("C, libmongoc, Sluice's indexes", functools.partial(_like_sluice, _start_ceiling)),
+    _Contender("C, libmongoc", _start_ceiling),
     _Contender("Kafka Connect", _start_kafka_connect),
     _Contender("Python consumer", functools.partial(_start_python, [])),
     _Contender(
@@ -101,7 +101,7 @@ _CONTENDERS = [
     _Contender("Telegraf", _start_telegraf),
 ]
 _GOALS = [
-    Goal(0.85, "C, Sluice's indexes"),
+    Goal(0.85, "C, libmongoc, Sluice's indexes"),
     Goal(2, "Kafka Connect"),
     Goal(10, "Telegraf"),
     Goal(10, "Python consumer"),
@@ -129,9 +129,9 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             "and the devices' latest values; the others do none of that, and may store a reading twice after a crash. "
             "So there is a second Python consumer, with Sluice's documents and indexes, but without what keeps "
             "a reading from being stored twice.",
-            "What a consumer costs is seen in its processor time. The rate is that of the database as well, and every "
-            "consumer that is faster than the database is as fast as the database: no rate here can be above that of "
-            "the C program, whatever consumes.",
+            "What a consumer costs is seen in its processor time. Its rate is as much the database's: one that is "
+            "quicker than the database waits for it. The C program's rate is about what the database takes, so that "
+            "nothing can be ten times as fast as a consumer that reaches more than a tenth of it.",
         ],
         [Table("documents", draining.METRICS, goals=_GOALS)],
     )
@@ -149,8 +149,8 @@ def _conditions(bench: Bench) -> str:
     return (
         f"{bench.options.backlog:,} readings of {readings.DEVICES} devices on 4 partitions of one Kafka node, the same "
         "for all, each contender with a consumer group, a database and a process of its own. The first tenth is "
-        "warm-up: the rate is that of the documents which the server inserted after it. After "
-        f"{bench.options.bound} s a contender is stopped, and its rate is what it did by then."
+        "warm-up: the rate is that of the documents which the server inserted after it. "
+        f"{bench.options.bound} s after its first document a contender is stopped, and its rate is what it did by then."
     )
 
 
