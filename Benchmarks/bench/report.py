@@ -70,7 +70,7 @@ def verdict(table: Table, goal: Goal) -> str:
     """Whether a goal was met, in one line."""
     reached = table.reached(goal)
     outcome = "not measured" if reached is None else "met" if reached >= goal.at_least else "missed"
-    figure = "" if reached is None else f": {reached:.2f} ×"
+    figure = "" if reached is None else f": {reached:.3f} ×"
     return f"Goal {outcome}: {goal.contender} ≥ {goal.at_least:g} × {goal.against}{figure}"
 
 
