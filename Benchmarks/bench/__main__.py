@@ -46,6 +46,13 @@ def _arguments() -> argparse.Namespace:
     add("--seconds", type=_positive, default=10, metavar="N", help="length of each measured load (default 10)")
     add("--backlog", type=_positive, default=300_000, metavar="N", help="for a sink or a bridge (default 300,000)")
     add("--bound", type=_positive, default=90, metavar="N", help="seconds that these may take (default 90)")
+    add(
+        "--stored",
+        type=_positive,
+        default=1_000_000,
+        metavar="N",
+        help="documents that are there before a sink adds to them in the scenario flat (default 1,000,000)",
+    )
     shared = ROOT.parent / "shared"
     add("--peers", type=Path, default=shared / "peers", metavar="DIR", help="(default ../shared/peers)")
     add("--servers", type=Path, default=shared / "servers", metavar="DIR", help="(default ../shared/servers)")
@@ -65,7 +72,7 @@ def _run(arguments: argparse.Namespace, chosen: list[Scenario]) -> int:
         if not (arguments.servers / server).exists():
             raise CannotRun(f"no {server} in {arguments.servers}; name the folder of the servers with --servers DIR")
     need("setpriv", "util-linux")
-    options = Options(arguments.repeat, arguments.seconds, arguments.backlog, arguments.bound)
+    options = Options(arguments.repeat, arguments.seconds, arguments.backlog, arguments.bound, arguments.stored)
     surroundings = machine.machine()
     with Workspace(arguments.peers.absolute(), arguments.servers.absolute()) as workspace:
         bench = Bench(workspace, options)

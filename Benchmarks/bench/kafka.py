@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.errors import CannotRun
@@ -70,3 +70,10 @@ class Kafka:
         """A new Java process is slow: without this, the first contender would meet another Kafka than the rest."""
         topic = self.new_topic("warm-up")
         self.fill(topic, ((str(number % 1_000), "x" * 120) for number in range(200_000)))
+        # The first group of all has to wait until the topic of the groups' offsets is there.
+        consumer = Consumer(self._settings | {"group.id": topic, "auto.offset.reset": "earliest"})
+        consumer.subscribe([topic])
+        while not (message := consumer.poll(1)) or message.error():
+            pass
+        consumer.commit(message, asynchronous=False)
+        consumer.close()

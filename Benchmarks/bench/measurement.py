@@ -1,6 +1,6 @@
 """What was measured, round by round, and its medians with spread."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -29,6 +29,16 @@ class Goal:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """That a figure of a contender is at most this or, where there is another, at most so many times the other's."""
+
+    metric: str
+    at_most: float
+    contender: str
+    against: str | None = None
+
+
+@dataclass(frozen=True)
 class Spread:
     median: float
     low: float
@@ -46,7 +56,7 @@ class Table:
     title: str
     metrics: list[Metric]
     has_ratios: bool = True
-    goals: list[Goal] = field(default_factory=list)
+    goals: Sequence[Goal | Limit] = ()
     rows: dict[str, list[Sample]] = field(default_factory=dict)
 
     def spread(self, contender: str, metric: Metric) -> Spread | None:
@@ -62,16 +72,32 @@ class Table:
     def has_ratio(self, metric: Metric) -> bool:
         return self.baseline is not None and (metric.has_ratio or (self.has_ratios and metric is self.metrics[0]))
 
-    def reached(self, goal: Goal) -> float | None:
-        """The ratio that a goal is about; None when one of the two was not measured."""
-        return self.ratio(self.metrics[0], goal.contender, goal.against)
+    def ratio(self, metric: Metric, contender: str) -> float | None:
+        """The metric's median against the baseline's."""
+        return self._ratio(metric.key, contender, self.baseline) if self.baseline else None
 
-    def ratio(self, metric: Metric, contender: str, base: str | None) -> float | None:
-        """One's median against another's; None when one of the two was not measured."""
-        if base is None or contender not in self.rows or base not in self.rows:
+    def reached(self, goal: Goal | Limit) -> float | None:
+        """The ratio, or the median, that a goal is about; None when it was not measured."""
+        match goal:
+            case Goal():
+                return self._ratio(self.metrics[0].key, goal.contender, goal.against)
+            case Limit(against=str(base)):
+                return self._ratio(goal.metric, goal.contender, base)
+            case Limit():
+                return self._median(goal.metric, goal.contender)
+
+    def metric(self, key: str) -> Metric:
+        return next(metric for metric in self.metrics if metric.key == key)
+
+    def _ratio(self, key: str, contender: str, base: str) -> float | None:
+        above, below = self._median(key, contender), self._median(key, base)
+        return above / below if above is not None and below else None
+
+    def _median(self, key: str, contender: str) -> float | None:
+        if contender not in self.rows:
             return None
-        above, below = self.spread(contender, metric), self.spread(base, metric)
-        return above.median / below.median if above and below and below.median else None
+        spread = self.spread(contender, self.metric(key))
+        return spread.median if spread else None
 
 
 @dataclass

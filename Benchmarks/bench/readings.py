@@ -22,17 +22,17 @@ def sent(count: int, devices: int) -> Iterator[bytes]:
         ).encode()
 
 
-def backlog(count: int) -> Iterator[tuple[str, str]]:
-    """Keys and values: readings of 500 devices in turn, 100 ms apart for each, that end now."""
-    first = datetime.now(UTC) - count // DEVICES * _STEP
+def backlog(count: int, devices: int) -> Iterator[tuple[str, str]]:
+    """Keys and values: readings of so many devices in turn, 100 ms apart for each, that end now."""
+    first = datetime.now(UTC) - count // devices * _STEP
     for number in range(count):
-        device = f"greenhouse-{number % DEVICES:04d}"
+        device = f"greenhouse-{number % devices:04d}"
         reading = {
             "device": device,
             "sensor": "temperature",
             "value": 15 + number * 7919 % 2000 / 100,
             "unit": "Cel",
-            "ts": _text(first + number // DEVICES * _STEP),
+            "ts": _text(first + number // devices * _STEP),
         }
         yield device, json.dumps(reading, separators=(",", ":"))
 

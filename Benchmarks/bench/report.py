@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measurement import Goal, Metric, Result, Spread, Table
+from bench.measurement import Goal, Limit, Metric, Result, Spread, Table
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,26 @@ def text(table: Table) -> str:
         for metric in table.metrics:
             cells.append(_cell(table.spread(contender, metric), metric))
             if table.has_ratio(metric):
-                ratio = table.ratio(metric, contender, table.baseline)
+                ratio = table.ratio(metric, contender)
                 cells.append("" if ratio is None else f"{ratio:.2f}")
         lines.append(f"| {contender} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def verdict(table: Table, goal: Goal) -> str:
+def verdict(table: Table, goal: Goal | Limit) -> str:
     """Whether a goal was met, in one line."""
     reached = table.reached(goal)
-    outcome = "not measured" if reached is None else "met" if reached >= goal.at_least else "missed"
-    figure = "" if reached is None else f": {reached:.3f} ×"
-    return f"Goal {outcome}: {goal.contender} ≥ {goal.at_least:g} × {goal.against}{figure}"
+    match goal:
+        case Goal():
+            is_met, unit = reached is not None and reached >= goal.at_least, " ×"
+            wanted = f"{goal.contender} ≥ {goal.at_least:g} × {goal.against}"
+        case Limit():
+            is_met, unit = reached is not None and reached <= goal.at_most, " ×" if goal.against else ""
+            bound = f"{goal.at_most:g}" + (f" × {goal.against}" if goal.against else "")
+            wanted = f"{goal.contender}, {table.metric(goal.metric).title} ≤ {bound}"
+    if reached is None:
+        return f"Goal not measured: {wanted}"
+    return f"Goal {'met' if is_met else 'missed'}: {wanted}: {reached:,.{3 if unit else 1}f}{unit}"
 
 
 def _section(result: Result) -> Iterator[str]:

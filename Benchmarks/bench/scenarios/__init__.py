@@ -1,6 +1,17 @@
 """The scenarios, in the order in which they run."""
 
-from bench.scenarios import mqtt, ndjson, post_single, sink, start_ready, websocket
+from bench.scenarios import (
+    flat,
+    memory,
+    mqtt,
+    ndjson,
+    post_single,
+    queryable,
+    sink,
+    start_ready,
+    two_sinks,
+    websocket,
+)
 from bench.scenarios.scenario import Scenario
 
 ALL: list[Scenario] = [
@@ -10,5 +21,9 @@ ALL: list[Scenario] = [
     mqtt.SCENARIO,
     sink.SCENARIO,
     sink.LEDGER,
+    two_sinks.SCENARIO,
+    queryable.SCENARIO,
+    memory.SCENARIO,
+    flat.SCENARIO,
     start_ready.SCENARIO,
 ]
