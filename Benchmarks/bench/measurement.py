@@ -72,28 +72,31 @@ class Table:
     def has_ratio(self, metric: Metric) -> bool:
         return self.baseline is not None and (metric.has_ratio or (self.has_ratios and metric is self.metrics[0]))
 
-    def metric(self, key: str) -> Metric:
-        return next(metric for metric in self.metrics if metric.key == key)
+    def ratio(self, metric: Metric, contender: str) -> float | None:
+        """The metric's median against the baseline's."""
+        return self._ratio(metric.key, contender, self.baseline) if self.baseline else None
 
     def reached(self, goal: Goal | Limit) -> float | None:
         """The ratio, or the median, that a goal is about; None when it was not measured."""
         match goal:
             case Goal():
-                return self.ratio(self.metrics[0], goal.contender, goal.against)
-            case Limit(against=None):
-                return self._median(self.metric(goal.metric), goal.contender)
+                return self._ratio(self.metrics[0].key, goal.contender, goal.against)
+            case Limit(against=str(base)):
+                return self._ratio(goal.metric, goal.contender, base)
             case Limit():
-                return self.ratio(self.metric(goal.metric), goal.contender, goal.against)
+                return self._median(goal.metric, goal.contender)
 
-    def ratio(self, metric: Metric, contender: str, base: str | None) -> float | None:
-        """One's median against another's; None when one of the two was not measured."""
-        if base is None:
-            return None
-        above, below = self._median(metric, contender), self._median(metric, base)
+    def metric(self, key: str) -> Metric:
+        return next(metric for metric in self.metrics if metric.key == key)
+
+    def _ratio(self, key: str, contender: str, base: str) -> float | None:
+        above, below = self._median(key, contender), self._median(key, base)
         return above / below if above is not None and below else None
 
-    def _median(self, metric: Metric, contender: str) -> float | None:
-        spread = self.spread(contender, metric) if contender in self.rows else None
+    def _median(self, key: str, contender: str) -> float | None:
+        if contender not in self.rows:
+            return None
+        spread = self.spread(contender, self.metric(key))
         return spread.median if spread else None
 
 

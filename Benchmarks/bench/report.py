@@ -60,7 +60,7 @@ def text(table: Table) -> str:
         for metric in table.metrics:
             cells.append(_cell(table.spread(contender, metric), metric))
             if table.has_ratio(metric):
-                ratio = table.ratio(metric, contender, table.baseline)
+                ratio = table.ratio(metric, contender)
                 cells.append("" if ratio is None else f"{ratio:.2f}")
         lines.append(f"| {contender} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -79,7 +79,7 @@ def verdict(table: Table, goal: Goal | Limit) -> str:
             wanted = f"{goal.contender}, {table.metric(goal.metric).title} ≤ {bound}"
     if reached is None:
         return f"Goal not measured: {wanted}"
-    return f"Goal {'met' if is_met else 'missed'}: {wanted}: {reached:,.{2 if unit else 1}f}{unit}"
+    return f"Goal {'met' if is_met else 'missed'}: {wanted}: {reached:,.{3 if unit else 1}f}{unit}"
 
 
 def _section(result: Result) -> Iterator[str]:
