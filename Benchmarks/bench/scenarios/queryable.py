@@ -50,8 +50,9 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             f"{bench.options.seconds} s measured.",
             "In the layout documents the find is in `readings`, which has an index for it. The server of these tests "
             "goes through all of a time-series collection for any find, which would be the time measured; so in the "
-            "layout timeseries the find is in `devices`, which the sink writes after the readings: the reading itself "
-            "is there earlier than these figures say. That all probes are in `readings` is asked at the end.",
+            "layout timeseries the find is in `devices`, which the sink writes after the readings, when no others wait "
+            "or after two seconds: the reading itself is there earlier than these figures say. That all probes are in "
+            "`readings` is asked at the end.",
         ],
         [Table("layouts", metrics, False, goals)],
     )
