@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from bench.errors import CannotRun
+from bench.errors import CannotRun, ContenderFailed
 from bench.workspace import Command, Workspace, start_server
 
 PARTITIONS = 4
@@ -38,7 +38,15 @@ class Kafka:
     def end_offsets(self, topic: str) -> int:
         """How many messages the topic has taken, over all partitions."""
         latest = {TopicPartition(topic, partition.id): OffsetSpec.latest() for partition in self._partitions(topic)}
-        return sum(future.result().offset for future in self._admin.list_offsets(latest).values())
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return sum(future.result().offset for future in self._admin.list_offsets(latest).values())
+            except KafkaException as error:
+                # The leader of a new partition may not know yet that it is one.
+                if time.monotonic() > deadline:
+                    raise ContenderFailed(f"Kafka does not tell how much is on {topic}: {error}") from None
+                time.sleep(0.05)
 
     def fill(
         self, topic: str, messages: Iterator[tuple[str, str]], headers: dict[str, str | bytes | None] | None = None

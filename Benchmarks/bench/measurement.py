@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from confluent_kafka import KafkaException
+from pymongo.errors import PyMongoError
+
 from bench.errors import ContenderFailed, Skipped
 
 Sample = dict[str, float]
@@ -129,7 +132,7 @@ def interleave(result: Result, repeat: int, measurements: list[Measurement]) -> 
             except Skipped as reason:
                 result.skipped[contender] = str(reason)
                 yield f"{place}: skipped: {reason}"
-            except ContenderFailed as error:
+            except (ContenderFailed, KafkaException, PyMongoError) as error:
                 result.failures.append(f"{table.title}, {contender}, round {number + 1}: {error}")
                 yield f"{place}: FAILED: {error}"
             else:
