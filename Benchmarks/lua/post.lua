@@ -1,23 +1,23 @@
--- One reading a request, from many devices; the arguments are the readings' time and the number of devices.
+-- Posts the bodies of a file in turn; the arguments are the file, the content type and, if there is one, the encoding.
+-- The file has, for each body, its length in a line and then its bytes.
 -- At the end it prints one line of JSON for the program that started wrk.
 
 local requests = {}
 local next_request = 0
 
 function init(arguments)
-  local time, devices = arguments[1], tonumber(arguments[2])
+  local file = assert(io.open(arguments[1], "rb"))
   wrk.method = "POST"
-  wrk.headers["Content-Type"] = "application/json"
-  for number = 0, devices * 4 - 1 do
-    wrk.body = string.format(
-      '{"device":"greenhouse-%05d","sensor":"temperature","value":%.2f,"unit":"Cel","ts":"%s"}',
-      number % devices, 15 + number * 7919 % 2000 / 100, time)
-    requests[number] = wrk.format(nil, "/v1/readings")
+  wrk.headers["Content-Type"] = arguments[2]
+  wrk.headers["Content-Encoding"] = arguments[3]
+  for length in file:lines() do
+    wrk.body = file:read(tonumber(length))
+    requests[#requests + 1] = wrk.format(nil, "/v1/readings")
   end
 end
 
 function request()
-  next_request = (next_request + 1) % (#requests + 1)
+  next_request = next_request % #requests + 1
   return requests[next_request]
 end
 
