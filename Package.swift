@@ -144,7 +144,7 @@ let package = Package(
         "Compression", "TestServers",
       ]),
     tests("Bridge", ["Bridge", "Publishing", "Readings", "MQTT", "Kafka", "Operations", "TestServers"]),
-    tests("Sink", ["Sink", "Publishing", "Readings", "MongoDB", "Kafka", "Operations", "TestServers"]),
+    tests("Sink", ["Sink", "Publishing", "Readings", "JSON", "MongoDB", "Kafka", "Operations", "TestServers"]),
     tests("Import", ["Import", "Chunks", "Dialects", "Readings", "JSON", "Compression", "TestServers"]),
     tests(
       "Simulation",

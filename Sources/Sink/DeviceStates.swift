@@ -14,6 +14,12 @@ struct DeviceStates: ~Copyable {
   private struct Device {
     var first: Int64
     var last: Int64
+    /// The hours since 1970 in which its readings were measured, each once; and the newest noted.
+    var hours: Set<Int64> = []
+    var hour: Int64 = -1
+    /// The tags of the newest reading that has any, each name and value behind its length; and when it was measured.
+    var tags: [UInt8] = []
+    var tagged = Int64.min
     var series: [Int] = []
   }
 
@@ -22,8 +28,10 @@ struct DeviceStates: ~Copyable {
   private var devices: [Device] = []
   private var series: [Series] = []
   private var key = ByteBuffer()
+  /// Whether the hours that changed are noted for the summaries.
+  private let marksHours: Bool
 
-  init() {}
+  init(marksHours: Bool = false) { self.marksHours = marksHours }
 
   /// Series that wait to be written.
   var count: Int { series.count }
@@ -37,6 +45,23 @@ struct DeviceStates: ~Copyable {
     } else {
       devices[device].first = min(devices[device].first, reading.ts)
       devices[device].last = max(devices[device].last, reading.ts)
+    }
+    if reading.tagCount > 0, reading.ts >= devices[device].tagged {
+      devices[device].tagged = reading.ts
+      key.truncate(to: 0)
+      for tag in batch.tags(of: reading) {
+        append(tag.name, of: batch)
+        append(tag.value, of: batch)
+      }
+      // Mostly they are what they were.
+      if !devices[device].tags.elementsEqual(key.bytes) { devices[device].tags = Array(key.bytes) }
+    }
+    if marksHours {
+      let hour = reading.ts / SummaryPlan.hour
+      if hour != devices[device].hour {
+        devices[device].hour = hour
+        devices[device].hours.insert(hour)
+      }
     }
     key.truncate(to: 0)
     withUnsafeBytes(of: UInt32(device)) { key.append($0) }
@@ -65,12 +90,21 @@ struct DeviceStates: ~Copyable {
   /// wrote, for the database compares.
   func updates() -> BSONBatch {
     var updates = BSONBatch()
+    // Another at each change, so that who summarises an hour sees whether it changed since.
+    let mark = marksHours ? Int64.random(in: 1...Int64.max) : 0
     for (number, device) in devices.enumerated() {
       let name = BSONValue.string(String(decoding: deviceNames[number], as: UTF8.self))
       var set: [(String, BSONValue)] = [
         ("firstSeen", ["$min": ["$firstSeen", .date(device.first)]]),
         ("lastSeen", ["$max": ["$lastSeen", .date(device.last)]]),
       ]
+      if !device.tags.isEmpty {
+        let isNewer: BSONValue = ["$gte": [.date(device.tagged), "$tagged"]]
+        set.append(("tags", ["$cond": [isNewer, ["$literal": .document(Self.tags(device.tags))], "$tags"]]))
+        set.append(("tagged", ["$max": ["$tagged", .date(device.tagged)]]))
+      }
+      // What is not noted while summaries are off has to be looked for when they are on again.
+      if !marksHours { set.append(("summarized", false)) }
       for index in device.series {
         let series = series[index]
         // A point would make a path of the name.
@@ -87,9 +121,26 @@ struct DeviceStates: ~Copyable {
             ]
           ))
       }
+      for hour in device.hours { set.append(("due.h\(hour)", .int64(mark))) }
       updates.append(["q": ["_id": name], "u": [["$set": .document(BSONDocument(set))]], "upsert": true])
     }
     return updates
+  }
+
+  private mutating func append(_ text: ByteRange, of batch: ReadingBatch) {
+    withUnsafeBytes(of: UInt16(text.count).littleEndian) { key.append($0) }
+    key.append(batch[text])
+  }
+
+  private static func tags(_ bytes: [UInt8]) -> BSONDocument {
+    var texts: [String] = []
+    var start = 0
+    while start < bytes.count {
+      let end = start + 2 + (Int(bytes[start]) | Int(bytes[start + 1]) << 8)
+      texts.append(String(decoding: bytes[start + 2..<end], as: UTF8.self))
+      start = end
+    }
+    return BSONDocument(stride(from: 0, to: texts.count, by: 2).map { (texts[$0], BSONValue.string(texts[$0 + 1])) })
   }
 
   private static func latest(_ reading: Reading, of batch: ReadingBatch) -> BSONDocument {

@@ -34,11 +34,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     /// Whether a time-series collection is written to under the ledger. Without it a reading may be there twice: for the
     /// test that has to find that out.
     package var keepsLedger: Bool
+    /// Whether the hours that change are noted for a `Summarizer`.
+    package var marksHours: Bool
 
     package init(
       kafka: KafkaConfiguration, topic: String, group: String, schema: DatabaseSchema, bounds: TimeBounds,
       batchReadings: Int, batchDelay: Duration, backlog: Backlog? = nil,
-      offsetBase: Int64 = 0, keepsLedger: Bool = true
+      offsetBase: Int64 = 0, keepsLedger: Bool = true, marksHours: Bool = false
     ) {
       self.kafka = kafka
       self.topic = topic
@@ -50,6 +52,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       self.backlog = backlog
       self.offsetBase = offsetBase
       self.keepsLedger = keepsLedger
+      self.marksHours = marksHours
     }
   }
 
@@ -157,6 +160,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
       metrics: metrics,
       state: databaseState, deadLetterState: deadLetterState, log: log,
+      marksHours: configuration.marksHours,
       commit: { [lag, log] stored, wait in
         let offsets = stored.mapValues { $0 - offsetBase }
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })

@@ -28,7 +28,7 @@ final class Writer: @unchecked Sendable {
   /// Called when there is nothing more to write.
   private let becameIdle: @Sendable () -> Void
 
-  private var devices = DeviceStates()
+  private var devices: DeviceStates
   private var uncommitted: [Int32: Int64] = [:]
   private var uncommittedGeneration = 0
   private var lastFlush = Clock.monotonic()
@@ -41,7 +41,7 @@ final class Writer: @unchecked Sendable {
   init(
     store: ReadingStore, inserter: any Inserter, deadLetters: DeadLetterProducer, generation: Generation,
     supervisor: Supervisor,
-    metrics: SinkMetrics, state: StateLog, deadLetterState: StateLog, log: Log,
+    metrics: SinkMetrics, state: StateLog, deadLetterState: StateLog, log: Log, marksHours: Bool,
     commit: @escaping @Sendable ([Int32: Int64], Bool) -> Void,
     becameIdle: @escaping @Sendable () -> Void
   ) {
@@ -54,6 +54,7 @@ final class Writer: @unchecked Sendable {
     self.state = state
     self.deadLetterState = deadLetterState
     self.log = log
+    devices = DeviceStates(marksHours: marksHours)
     self.commit = commit
     self.becameIdle = becameIdle
   }

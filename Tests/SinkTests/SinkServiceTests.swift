@@ -77,6 +77,8 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     #expect(sensors["a．b"] == ["sensor": "a.b", "ts": .date(now - 1_000), "value": 1.0])
     #expect(sensors["door"] == ["sensor": "door", "ts": .date(now), "text": "$ajar"])
     #expect(try device()?["firstSeen"] == .date(now - 50_000))
+    // Those of the newest, whichever sensor's.
+    #expect(try device()?["tags"] == ["seq": "3"] && device()?["tagged"] == .date(now))
   }
 
   @Test func whatIsNoReadingBecomesADeadLetterWithItsBytes() throws {
