@@ -1,4 +1,5 @@
 -- One reading a request, from many devices; the arguments are the readings' time and the number of devices.
+-- SLUICE_BENCH_KEY names the file of the key that it sends, if any.
 -- At the end it prints one line of JSON for the program that started wrk.
 
 local requests = {}
@@ -8,6 +9,8 @@ function init(arguments)
   local time, devices = arguments[1], tonumber(arguments[2])
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
+  local key = os.getenv("SLUICE_BENCH_KEY")
+  if key then wrk.headers["Authorization"] = "Bearer " .. io.open(key):read() end
   for number = 0, devices * 4 - 1 do
     wrk.body = string.format(
       '{"device":"greenhouse-%05d","sensor":"temperature","value":%.2f,"unit":"Cel","ts":"%s"}',
