@@ -106,7 +106,7 @@ final class Writer: @unchecked Sendable {
       batch.rejects
       + refused.map { refusal in
         SinkBatch.Reject(
-          message: batch.origins[refusal.index].message, reason: "refused_by_database", detail: refusal.detail)
+          message: batch.messages[refusal.index], reason: "refused_by_database", detail: refusal.detail)
       }
     if !rejects.isEmpty {
       guard publish(rejects, of: batch) else { return }
