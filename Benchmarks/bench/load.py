@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from bench import ceilings
+from bench.child import Child
 from bench.workspace import BENCHMARKS, Command, Workspace
 
 
@@ -51,22 +52,32 @@ class Bodies:
         return cls(path, readings, content_type, encoding)
 
 
-def post(workspace: Workspace, bodies: Bodies, connections: int, port: int, seconds: int) -> Load:
-    """One request at a time on each connection."""
+def post(
+    workspace: Workspace, bodies: Bodies, connections: int, port: int, seconds: int, key: Path | None = None
+) -> Load:
+    """One request at a time on each connection; with the key in this file, if any."""
+    return finish(workspace, start_post(workspace, bodies, connections, port, seconds, key), seconds)
+
+
+def start_post(
+    workspace: Workspace, bodies: Bodies, connections: int, port: int, seconds: int, key: Path | None = None
+) -> Child:
+    """The same in the background, until `finish`."""
     command: Command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     command += ["--timeout", "10s", "--latency", "--script", BENCHMARKS / "lua" / "post.lua"]
     command += [f"http://127.0.0.1:{port}", "--", bodies.path, bodies.content_type]
     if bodies.encoding:
         command.append(bodies.encoding)
-    return _run(workspace, "wrk", command, seconds)
+    return workspace.start("wrk", command, {"SLUICE_BENCH_KEY": str(key)} if key else None)
 
 
 def stream(workspace: Workspace, bodies: Bodies, connections: int, in_flight: int, port: int, seconds: int) -> Load:
     """WebSockets that each have so many messages unanswered."""
     program = ceilings.program(workspace, "stream_load")
     command: Command = [program, str(port), str(connections), str(in_flight), str(seconds), bodies.path]
-    return _run(workspace, "stream_load", command, seconds)
+    return finish(workspace, workspace.start("stream_load", command), seconds)
 
 
-def _run(workspace: Workspace, name: str, command: Command, seconds: int) -> Load:
-    return Load(**json.loads(workspace.run(name, command, timeout=seconds + 60).splitlines()[-1]))
+def finish(workspace: Workspace, child: Child, seconds: int) -> Load:
+    """Waits for the end of a load of so many seconds."""
+    return Load(**json.loads(workspace.finish(child, seconds + 60).splitlines()[-1]))

@@ -80,7 +80,10 @@ class Workspace:
 
     def run(self, name: str, command: Command, environment: dict[str, str] | None = None, timeout: float = 120) -> str:
         """Runs a program to its end and returns what it wrote."""
-        child = self.start(name, command, environment)
+        return self.finish(self.start(name, command, environment), timeout)
+
+    def finish(self, child: Child, timeout: float) -> str:
+        """Waits for the end of a program and returns what it wrote."""
         try:
             child.wait(timeout)
         finally:

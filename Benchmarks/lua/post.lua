@@ -1,5 +1,6 @@
 -- Posts the bodies of a file in turn; the arguments are the file, the content type and, if there is one, the encoding.
 -- The file has, for each body, its length in a line and then its bytes.
+-- SLUICE_BENCH_KEY names the file of the key that it sends, if any.
 -- At the end it prints one line of JSON for the program that started wrk.
 
 local requests = {}
@@ -10,6 +11,8 @@ function init(arguments)
   wrk.method = "POST"
   wrk.headers["Content-Type"] = arguments[2]
   wrk.headers["Content-Encoding"] = arguments[3]
+  local key = os.getenv("SLUICE_BENCH_KEY")
+  if key then wrk.headers["Authorization"] = "Bearer " .. io.open(key):read() end
   for length in file:lines() do
     wrk.body = file:read(tonumber(length))
     requests[#requests + 1] = wrk.format(nil, "/v1/readings")

@@ -1,6 +1,7 @@
 """The scenarios, in the order in which they run."""
 
 from bench.scenarios import (
+    fairness,
     flat,
     memory,
     mqtt,
@@ -19,6 +20,7 @@ ALL: list[Scenario] = [
     ndjson.SCENARIO,
     websocket.SCENARIO,
     mqtt.SCENARIO,
+    fairness.SCENARIO,
     queryable.SCENARIO,
     sink.SCENARIO,
     sink.LEDGER,

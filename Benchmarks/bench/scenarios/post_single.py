@@ -5,14 +5,19 @@ import functools
 from bench import ingest, load, readings
 from bench.context import Bench
 from bench.load import Bodies
-from bench.measurement import Goal, Measurement, Result, Sample, Table
+from bench.measurement import Goal, Limit, Measurement, Result, Sample, Table
 from bench.scenarios.scenario import Scenario
 from bench.workspace import need
 
 _CONNECTIONS = (64, 256)
 _DEVICES = 1_000
 _CONTENDERS = [ingest.SLUICE, ingest.CEILING, ingest.TELEGRAF, ingest.FASTAPI]
-_GOALS = [Goal(0.8, ingest.CEILING.name), Goal(0.8, ingest.TELEGRAF.name), Goal(3, ingest.FASTAPI.name)]
+_GOALS = [
+    Goal(0.9, ingest.CEILING.name),
+    Goal(1, ingest.TELEGRAF.name),
+    Goal(4, ingest.FASTAPI.name),
+    Limit("p99_ms", 1.5, ingest.SLUICE.name, ingest.CEILING.name),
+]
 
 
 def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
