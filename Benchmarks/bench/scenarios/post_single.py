@@ -12,7 +12,7 @@ from bench.workspace import need
 _CONNECTIONS = (64, 256)
 _DEVICES = 1_000
 _CONTENDERS = [ingest.SLUICE, ingest.CEILING, ingest.TELEGRAF, ingest.FASTAPI]
-_GOALS = [
+_GOALS: list[Goal | Limit] = [
     Goal(0.9, ingest.CEILING.name),
     Goal(1, ingest.TELEGRAF.name),
     Goal(4, ingest.FASTAPI.name),
