@@ -43,6 +43,8 @@ let package = Package(
     cLibrary("CSodium", pkgConfig: "libsodium", apt: "libsodium-dev"),
     // Without a pkg-config file; its module map names what to link.
     cLibrary("CWslay", apt: "libwslay-dev"),
+    // Has no functions to call: it is linked in place of glibc's allocator.
+    .target(name: "CJemalloc", path: "Sources/C/CJemalloc", linkerSettings: [.linkedLibrary("jemalloc")]),
     // simdjson is C++, so its shim is compiled; its pkg-config file has a flag that the package manager refuses.
     .target(
       name: "CSimdJSON", path: "Sources/C/CSimdJSON", cxxSettings: [.unsafeFlags(["-O2", "-DNDEBUG"])],
@@ -101,7 +103,7 @@ let package = Package(
         "HTTPClient",
         "Kafka",
         "MongoDB",
-        "MQTT", "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Import", "Simulation",
+        "MQTT", "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Import", "Simulation", "CJemalloc",
       ],
       swiftSettings: strict),
 

@@ -8,6 +8,8 @@ final class BridgeLoop {
   private static let answerTimeout: Duration = .seconds(10)
   /// How often an idle bridge looks whether Kafka is still there.
   private static let idleTimeout: Duration = .milliseconds(500)
+  /// How long a new connection may bring nothing until it is said to work.
+  private static let firstTimeout: Duration = .milliseconds(20)
   /// Messages after which those read so far are handed to Kafka, which works on them while more are read.
   private static let portion = 500
   /// Connections that end sooner are failures in a row: waits between them grow.
@@ -22,6 +24,8 @@ final class BridgeLoop {
   private var messages: [MQTTMessage] = []
   /// Whether a batch went through on this connection.
   private var hasAcknowledged = false
+  /// Whether it was waited for messages on this connection.
+  private var hasWaited = false
 
   init(_ bridge: BridgeService, _ forwarder: Forwarder, _ supervisor: Supervisor) {
     self.bridge = bridge
@@ -38,11 +42,12 @@ final class BridgeLoop {
       if let reason = bridge.readings.unavailability {
         // Not into the log: the line about Kafka is there.
         bridge.health.set(.failing("not connected, so that the broker keeps the messages: \(reason)"))
-        _ = supervisor.waitForStop(timeout: .milliseconds(100))
+        _ = supervisor.waitForStop(timeout: .milliseconds(10))
         continue
       }
       let start = Clock.monotonic()
       hasAcknowledged = false
+      hasWaited = false
       do throws(Setback) {
         try serve()
       } catch {
@@ -83,10 +88,10 @@ final class BridgeLoop {
     do throws(Setback) {
       repeat {
         messages.removeAll(keepingCapacity: true)
+        let timeout: Duration = count > 0 ? .zero : hasWaited ? Self.idleTimeout : Self.firstTimeout
+        hasWaited = true
         try asking { () throws(MQTTError) in
-          try subscriber.receive(
-            limit: min(Self.portion, limit.current - count), timeout: count == 0 ? Self.idleTimeout : .zero,
-            into: &messages)
+          try subscriber.receive(limit: min(Self.portion, limit.current - count), timeout: timeout, into: &messages)
         }
         if messages.isEmpty { break }
         if count == 0 { start = Clock.monotonic() }

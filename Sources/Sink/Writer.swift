@@ -11,6 +11,9 @@ final class Writer: @unchecked Sendable {
   /// How often offsets are committed and device states written while batches keep coming.
   private static let flushInterval: Duration = .seconds(2)
 
+  /// Series whose states may wait to be written.
+  private static let flushedSeries = 20_000
+
   /// How long the group has to notice that a partition is another's, before this sink takes it back.
   private static let grace: Duration = .seconds(3)
 
@@ -70,7 +73,7 @@ final class Writer: @unchecked Sendable {
       switch queue.take(timeout: .seconds(1)) {
       case .batch(let batch):
         write(batch)
-        if Clock.monotonic() - lastFlush >= Self.flushInterval {
+        if Clock.monotonic() - lastFlush >= Self.flushInterval || devices.count >= Self.flushedSeries {
           flush(wait: false)
           examine()
         }
