@@ -1,6 +1,7 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test test-long demo bench fuzz lint fmt clean faults schemathesis dashboards grafana-scale stack install-dependencies
+.PHONY: build test test-long demo bench fuzz lint fmt clean faults schemathesis dashboards grafana-scale stack deb deb-test \
+	install-dependencies install-test-dependencies
 
 build: install-dependencies
 	swift build -c release --product sluice
@@ -38,12 +39,20 @@ dashboards:
 	python3 grafana/generate.py
 
 # Times every query of the dashboards over two million readings (grafana/RESULTS.md); wants ../shared/servers.
-grafana-scale: install-dependencies
+grafana-scale: install-test-dependencies
 	.venv/bin/python Tests/GrafanaTests/scale.py
 
 # Runs compose/ as containers and tries it; as root on Debian 12, without Docker: make stack ARGS=--help
-stack: install-dependencies
+stack: install-test-dependencies
 	.venv/bin/python scripts/stack $(ARGS)
+
+# The Debian package, .build/deb/sluice_*.deb.
+deb: install-dependencies
+	scripts/deb
+
+# Installs it in a fresh Debian 12, runs it, and purges it; as root, with debootstrap.
+deb-test: deb
+	scripts/deb-test
 
 lint:
 	swift format lint --strict --recursive Sources Tests Package.swift
@@ -56,3 +65,6 @@ clean:
 
 install-dependencies:
 	scripts/install-dependencies
+
+install-test-dependencies:
+	scripts/install-dependencies tests

@@ -123,15 +123,25 @@ extension Settings {
   private static func secret(
     _ assigned: SettingLayer.Assigned, _ readFile: FileReader
   ) throws(SettingsError) -> String {
+    do { return try secret(inFile: assigned.text, reading: readFile) } catch {
+      throw SettingsError("\(assigned.place): \(error.message)")
+    }
+  }
+
+  /// The secret that a file holds.
+  /// - Throws: a file that cannot be read, or is no text.
+  package static func secret(
+    inFile path: String, reading readFile: FileReader = SystemFile.read
+  ) throws(SettingsError) -> String {
     var bytes: [UInt8]
-    do { bytes = try readFile(assigned.text) } catch {
-      throw SettingsError("\(assigned.place): \(quoted(assigned.text)) cannot be read: \(error)")
+    do { bytes = try readFile(path) } catch {
+      throw SettingsError("\(quoted(path)) cannot be read: \(error)")
     }
     // Editors and `echo` end a file with a newline that is not part of the secret.
     if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
     if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
     guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw SettingsError("\(assigned.place): \(quoted(assigned.text)) is not UTF-8 text")
+      throw SettingsError("\(quoted(path)) is not UTF-8 text")
     }
     return text
   }

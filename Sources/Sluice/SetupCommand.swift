@@ -1,3 +1,4 @@
+import Glibc
 import Kafka
 import MongoDB
 import Operations
@@ -5,19 +6,48 @@ import Sink
 
 /// `sluice setup`
 enum SetupCommand: Command {
+  static let flags = [
+    CommandFlag(
+      "--users", "FOLDER",
+      "Also makes the database's users, or gives them a new password: sluice-sink, sluice-grafana, sluice-setup, each "
+        + "of which FOLDER has a file with the password. Needs an administrator's \(Setting.mongodbURI.name)."
+    )
+  ]
+
   /// How long the servers may take for one step.
   private static let timeout: Duration = .seconds(15)
 
   static func run(_ settings: Settings, _ arguments: [String]) throws(CommandError) -> Int32 {
-    try takeNothing(arguments)
-    try prepare(settings) { print($0) }
+    let parsed: CommandArguments
+    do { parsed = try CommandArguments(arguments, flags: flags) } catch { throw .usage(error.message) }
+    try takeNothing(parsed.words)
+    let passwords = try parsed.string("--users").map(Self.passwords) ?? []
+    try prepareKafka(settings) { print($0) }
+    try prepareDatabase(settings, users: passwords) { print($0) }
     return 0
   }
 
-  /// Makes topics, collections and indexes that are not there yet.
-  static func prepare(_ settings: Settings, _ report: (String) -> Void) throws(CommandError) {
-    try prepareKafka(settings, report)
-    try prepareDatabase(settings, report)
+  /// The users of which a folder has the password. Other files in it are nobody's business here.
+  private static func passwords(
+    in folder: String
+  ) throws(CommandError) -> [(user: DatabaseUser, password: String)] {
+    var found: [(user: DatabaseUser, password: String)] = []
+    for user in DatabaseUser.allCases {
+      let path = "\(folder)/\(user.rawValue)"
+      guard access(path, F_OK) == 0 else { continue }
+      do throws(SettingsError) {
+        let password = try Settings.secret(inFile: path)
+        if password.isEmpty { throw SettingsError("\(QuotedText.quoted(path)) is empty") }
+        found.append((user, password))
+      } catch {
+        throw .usage("--users: \(error.message)")
+      }
+    }
+    if found.isEmpty {
+      let names = DatabaseUser.allCases.map(\.rawValue).joined(separator: ", ")
+      throw .usage("--users: \(QuotedText.quoted(folder)) has none of these files: \(names)")
+    }
+    return found
   }
 
   /// Makes topics that are not there yet.
@@ -46,8 +76,10 @@ enum SetupCommand: Command {
     }
   }
 
-  /// Makes collections and indexes that are not there yet.
-  static func prepareDatabase(_ settings: Settings, _ report: (String) -> Void) throws(CommandError) {
+  /// Makes collections and indexes that are not there yet, and users.
+  static func prepareDatabase(
+    _ settings: Settings, users: [(user: DatabaseUser, password: String)] = [], _ report: (String) -> Void
+  ) throws(CommandError) {
     let schema = Service.schema(settings)
     let pool = try Service.pool(settings, size: 1)
     defer { pool.close() }
@@ -56,6 +88,12 @@ enum SetupCommand: Command {
       report(
         "database \(settings.string(.mongodbDatabase)): \(made.isEmpty ? "there already" : made.joined(separator: ", "))"
       )
+      for (user, password) in users {
+        let isNew = try pool.withClient { (client) throws(MongoError) in
+          try schema.create(user, password: password, client)
+        }
+        report("user \(user.rawValue): \(isNew ? "created" : "there already, with these rights and this password now")")
+      }
     } catch {
       throw .failed("SLUICE_MONGODB_URI (\(pool.servers)): \(error)")
     }

@@ -103,7 +103,8 @@ struct FailureMongoDBTests {
     #expect(sink.terminate() == 0)
   }
 
-  private static func serverWithUsers() throws -> MongoServer {
+  /// With the user `admin`, who may do everything.
+  static func serverWithUsers() throws -> MongoServer {
     let folder = TestServers.temporaryFolder("mongodb-users")
     let options = ["--sync-on-commit"]
     do {

@@ -10,8 +10,12 @@ final class TopicWriter {
   private let producer: Producer
   private let topic: Topic
 
-  init(_ brokers: String, _ topic: String) throws {
-    var configuration = KafkaConfiguration(brokers: brokers)
+  convenience init(_ brokers: String, _ topic: String) throws {
+    try self.init(KafkaConfiguration(brokers: brokers), topic)
+  }
+
+  init(_ configuration: KafkaConfiguration, _ topic: String) throws {
+    var configuration = configuration
     // The broker decides what is too large.
     configuration.set("message.max.bytes", "\(64 << 20)")
     configuration.set("linger.ms", "5")

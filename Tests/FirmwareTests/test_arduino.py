@@ -16,7 +16,7 @@ from support import ARDUINO, CXX, HERE, Broker, Dev, Subscriber, folder, run, un
 from together import load_tests  # noqa: F401: unittest looks for it here
 
 HAS_TOOLS = bool(shutil.which("avr-g++")) and os.path.exists("/usr/include/simavr/sim_avr.h")
-NEEDS = "needs arduino-core-avr and libsimavr-dev: scripts/install-dependencies"
+NEEDS = "needs arduino-core-avr and libsimavr-dev: scripts/install-dependencies tests"
 QUICK = dict(DEVICE='"uno-1"', DHCP=0, DISTANCE_EVERY=250, ANALOG_EVERY=400, KEEP_ALIVE=10)
 # Slower than the tries to connect again come.
 PATIENT = QUICK | dict(DISTANCE_EVERY=700, ANALOG_EVERY=1100, BUFFER=40)
