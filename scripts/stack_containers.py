@@ -178,5 +178,5 @@ def clean(keep):
     if not keep:
         run("podman", "rmi", "-a", "-f", quiet=True)
         for path in (WORK / "storage/overlay", WORK / "run"):
-            run("umount", "-l", path, quiet=True)
+            run("umount", "-R", "-l", path, quiet=True)
         shutil.rmtree(WORK, ignore_errors=True)
