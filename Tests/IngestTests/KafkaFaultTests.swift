@@ -94,6 +94,8 @@ import Testing
       try cluster.setRoundTripTime(.zero, broker: 1)
       // A request that is larger than the queue is taken when that is empty: it would never fit otherwise.
       try eventually("the queue is empty") { served.metric("sluice_kafka_queue_messages") == 0 }
+      // The probe had to wait too.
+      try served.waitUntilAvailable()
       let large = try served.post("[\((0..<20).map { reading("large-\($0)") }.joined(separator: ","))]")
       #expect(large.status == 202)
       let keys = try served.stored().map(\.key)
