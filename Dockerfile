@@ -5,21 +5,22 @@
 
 FROM swift:6.3-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
-    libcurl4-openssl-dev libgnutls28-dev libmicrohttpd-dev libmongoc-dev libmosquitto-dev librdkafka-dev \
+    libcurl4-openssl-dev libgnutls28-dev libjemalloc-dev libmicrohttpd-dev libmongoc-dev libmosquitto-dev librdkafka-dev \
     libsimdjson-dev libsodium-dev libwslay-dev pkg-config zlib1g-dev \
   && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Package.swift ./
 COPY Sources Sources
-# The manifest names the tests too.
+# The manifest names these too.
 COPY Tests Tests
+COPY Benchmarks/HotPaths Benchmarks/HotPaths
 RUN swift build -c release --product sluice --static-swift-stdlib \
   && install -D -m 755 "$(swift build -c release --show-bin-path)/sluice" /image/usr/bin/sluice
 COPY --chmod=755 compose/sluice-ready /image/usr/bin/sluice-ready
 
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
-    ca-certificates libcurl4 libgnutls30 libmicrohttpd12 libmongoc-1.0-0 libmosquitto1 librdkafka1 \
+    ca-certificates libcurl4 libgnutls30 libjemalloc2 libmicrohttpd12 libmongoc-1.0-0 libmosquitto1 librdkafka1 \
     libsimdjson14 libsodium23 libstdc++6 libwslay1 zlib1g \
   && rm -rf /var/lib/apt/lists/* \
   && useradd --uid 10001 --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin sluice \

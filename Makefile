@@ -1,6 +1,6 @@
 # What people type; the work is in scripts/.
 
-.PHONY: build test test-long demo bench fuzz lint fmt clean faults schemathesis dashboards grafana-scale stack deb deb-test \
+.PHONY: build test test-long demo bench bench-check fuzz lint fmt clean faults schemathesis dashboards grafana-scale stack deb deb-test \
 	install-dependencies install-test-dependencies
 
 build: install-dependencies
@@ -24,6 +24,10 @@ faults: install-dependencies
 # make bench ARGS=--help
 bench: build
 	Benchmarks/run $(ARGS)
+
+# Instructions per reading of the hot paths, against those that are kept; repeatable, wants valgrind.
+bench-check:
+	scripts/bench-check
 
 # make fuzz DIALECT=csv SECONDS=600; without a dialect it says which there are.
 fuzz:
@@ -55,10 +59,10 @@ deb-test: deb
 	scripts/deb-test
 
 lint:
-	swift format lint --strict --recursive Sources Tests Package.swift
+	swift format lint --strict --recursive Sources Tests Benchmarks Package.swift
 
 fmt:
-	swift format --in-place --recursive Sources Tests Package.swift
+	swift format --in-place --recursive Sources Tests Benchmarks Package.swift
 
 clean:
 	rm -rf .build .venv .cache

@@ -43,9 +43,16 @@ def _arguments() -> argparse.Namespace:
     add("--list", action="store_true", help="list the scenarios and end")
     add("--scenario", action="append", choices=names, help="run only this one; may be repeated")
     add("--repeat", type=_positive, default=3, metavar="N", help="rounds (default 3)")
-    add("--seconds", type=_positive, default=10, metavar="N", help="length of each measured load (default 10)")
-    add("--backlog", type=_positive, default=300_000, metavar="N", help="readings for a sink (default 300,000)")
-    add("--bound", type=_positive, default=90, metavar="N", help="seconds that a sink may take (default 90)")
+    add("--seconds", type=_positive, default=6, metavar="N", help="length of each measured load (default 6)")
+    add("--backlog", type=_positive, default=200_000, metavar="N", help="for a sink or a bridge (default 200,000)")
+    add("--bound", type=_positive, default=45, metavar="N", help="seconds that these may take (default 45)")
+    add(
+        "--stored",
+        type=_positive,
+        default=500_000,
+        metavar="N",
+        help="documents that are there before a sink adds to them in the scenario flat (default 500,000)",
+    )
     shared = ROOT.parent / "shared"
     add("--peers", type=Path, default=shared / "peers", metavar="DIR", help="(default ../shared/peers)")
     add("--servers", type=Path, default=shared / "servers", metavar="DIR", help="(default ../shared/servers)")
@@ -65,7 +72,7 @@ def _run(arguments: argparse.Namespace, chosen: list[Scenario]) -> int:
         if not (arguments.servers / server).exists():
             raise CannotRun(f"no {server} in {arguments.servers}; name the folder of the servers with --servers DIR")
     need("setpriv", "util-linux")
-    options = Options(arguments.repeat, arguments.seconds, arguments.backlog, arguments.bound)
+    options = Options(arguments.repeat, arguments.seconds, arguments.backlog, arguments.bound, arguments.stored)
     surroundings = machine.machine()
     with Workspace(arguments.peers.absolute(), arguments.servers.absolute()) as workspace:
         bench = Bench(workspace, options)
@@ -91,6 +98,8 @@ def _run_scenario(scenario: Scenario, bench: Bench) -> Result:
     result.commands = bench.workspace.commands.copy()
     for table in result.tables:
         print(f"\n{result.title}, {table.title}\n{report.text(table)}\n", flush=True)
+        for goal in table.goals:
+            print(f"bench: {report.verdict(table, goal)}", flush=True)
     return result
 
 

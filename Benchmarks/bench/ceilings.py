@@ -1,4 +1,4 @@
-"""The plain-C programs that show what the libraries and servers can do at most."""
+"""The plain-C programs: what the libraries and servers can do at most, and what makes load."""
 
 from pathlib import Path
 

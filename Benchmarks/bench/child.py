@@ -56,6 +56,21 @@ class Child:
         if self.process.poll() not in (None, 0):
             raise ContenderFailed(f"{self.name} ended with code {self.process.returncode}: {self.last_lines()}")
 
+    def wait(self, timeout: float) -> None:
+        """Until it has ended; `ContenderFailed` when that takes longer."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise ContenderFailed(f"{self.name} did not end in {timeout:.0f} s: {self.last_lines()}") from None
+
+    def peak_mib(self) -> float:
+        """The most memory that its first process ever had resident."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            return int(status.partition("VmHWM:")[2].split()[0]) / 1_024
+        except (FileNotFoundError, IndexError):
+            raise ContenderFailed(f"{self.name} has ended: {self.last_lines()}") from None
+
     def last_lines(self, count: int = 3) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
         return " | ".join(line.strip() for line in lines[-count:]) or "it wrote nothing"

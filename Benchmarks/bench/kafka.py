@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from bench.errors import CannotRun
+from bench.errors import CannotRun, ContenderFailed
 from bench.workspace import Command, Workspace, start_server
 
 PARTITIONS = 4
@@ -38,7 +38,15 @@ class Kafka:
     def end_offsets(self, topic: str) -> int:
         """How many messages the topic has taken, over all partitions."""
         latest = {TopicPartition(topic, partition.id): OffsetSpec.latest() for partition in self._partitions(topic)}
-        return sum(future.result().offset for future in self._admin.list_offsets(latest).values())
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return sum(future.result().offset for future in self._admin.list_offsets(latest).values())
+            except KafkaException as error:
+                # The leader of a new partition may not know yet that it is one.
+                if time.monotonic() > deadline:
+                    raise ContenderFailed(f"Kafka does not tell how much is on {topic}: {error}") from None
+                time.sleep(0.05)
 
     def fill(
         self, topic: str, messages: Iterator[tuple[str, str]], headers: dict[str, str | bytes | None] | None = None
@@ -70,3 +78,12 @@ class Kafka:
         """A new Java process is slow: without this, the first contender would meet another Kafka than the rest."""
         topic = self.new_topic("warm-up")
         self.fill(topic, ((str(number % 1_000), "x" * 120) for number in range(200_000)))
+        # The first group of all has to wait until the topic of the groups' offsets is there.
+        consumer = Consumer(self._settings | {"group.id": topic, "auto.offset.reset": "earliest"})
+        consumer.subscribe([topic])
+        deadline = time.monotonic() + 60
+        while not (message := consumer.poll(1)) or message.error():
+            if time.monotonic() > deadline:
+                raise CannotRun("Kafka gave a consumer group nothing in 60 s")
+        consumer.commit(message=message, asynchronous=False)
+        consumer.close()

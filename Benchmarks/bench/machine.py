@@ -36,7 +36,7 @@ def versions(workspace: Workspace) -> dict[str, str]:
         "C compiler": _output("cc", "--version"),
         "Python": platform.python_version(),
     }
-    for library in ("libmicrohttpd", "rdkafka", "libmongoc-1.0"):
+    for library in ("libmicrohttpd", "rdkafka", "libmongoc-1.0", "libmosquitto", "zlib"):
         found[library] = _output("pkg-config", "--modversion", library)
     for package in ("confluent-kafka", "fastapi", "pymongo", "uvicorn"):
         found[package] = importlib.metadata.version(package)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measurement import Metric, Result, Spread, Table
+from bench.measurement import Goal, Limit, Metric, Result, Spread, Table
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,35 @@ def new_path(folder: Path, date: str) -> Path:
 
 def text(table: Table) -> str:
     """A table in Markdown."""
-    headings = ["", table.metrics[0].title]
-    if table.has_ratios and table.baseline:
-        headings.append(f"÷ {table.baseline}")
-    headings += [metric.title for metric in table.metrics[1:]]
+    headings = [""]
+    for metric in table.metrics:
+        headings += [metric.title, f"÷ {table.baseline}"] if table.has_ratio(metric) else [metric.title]
     lines = ["| " + " | ".join(headings) + " |", "|---|" + "---:|" * (len(headings) - 1)]
     for contender in table.rows:
-        cells = [_cell(table.spread(contender, metric), metric) for metric in table.metrics]
-        if table.has_ratios:
-            ratio = table.ratio(contender)
-            cells.insert(1, "" if ratio is None else f"{ratio:.2f}")
+        cells = []
+        for metric in table.metrics:
+            cells.append(_cell(table.spread(contender, metric), metric))
+            if table.has_ratio(metric):
+                ratio = table.ratio(metric, contender)
+                cells.append("" if ratio is None else f"{ratio:.2f}")
         lines.append(f"| {contender} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def verdict(table: Table, goal: Goal | Limit) -> str:
+    """Whether a goal was met, in one line."""
+    reached = table.reached(goal)
+    match goal:
+        case Goal():
+            is_met, unit = reached is not None and reached >= goal.at_least, " ×"
+            wanted = f"{goal.contender} ≥ {goal.at_least:g} × {goal.against}"
+        case Limit():
+            is_met, unit = reached is not None and reached <= goal.at_most, " ×" if goal.against else ""
+            bound = f"{goal.at_most:g}" + (f" × {goal.against}" if goal.against else "")
+            wanted = f"{goal.contender}, {table.metric(goal.metric).title} ≤ {bound}"
+    if reached is None:
+        return f"Goal not measured: {wanted}"
+    return f"Goal {'met' if is_met else 'missed'}: {wanted}: {reached:,.{3 if unit else 1}f}{unit}"
 
 
 def _section(result: Result) -> Iterator[str]:
@@ -73,6 +90,8 @@ def _section(result: Result) -> Iterator[str]:
         if len(result.tables) > 1:
             yield f"### {table.title}\n"
         yield text(table) + "\n"
+        if table.goals:
+            yield "\n".join(f"- {verdict(table, goal)}" for goal in table.goals) + "\n"
     for contender, reason in result.skipped.items():
         yield f"Not measured: {contender}: {reason}.\n"
     for failure in result.failures:

@@ -80,11 +80,12 @@ class Workspace:
 
     def run(self, name: str, command: Command, environment: dict[str, str] | None = None, timeout: float = 120) -> str:
         """Runs a program to its end and returns what it wrote."""
-        child = self.start(name, command, environment)
+        return self.finish(self.start(name, command, environment), timeout)
+
+    def finish(self, child: Child, timeout: float) -> str:
+        """Waits for the end of a program and returns what it wrote."""
         try:
-            child.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise ContenderFailed(f"{name} did not end in {timeout:.0f} s: {child.last_lines()}") from None
+            child.wait(timeout)
         finally:
             self.end(child)
         child.check()

@@ -1,5 +1,6 @@
 // Documents into a time-series collection as fast as libmongoc inserts them: the ceiling of a sink on one thread.
-// The documents are prepared beforehand, of the same shape as Sluice's; there is no Kafka and no ledger.
+// The documents are prepared beforehand, of the same shape and in the same order as Sluice's: in a batch those of one
+// device are behind one another. There is no Kafka and no ledger. A collection that is there is taken with its indexes.
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,10 @@ int main(int count, char **words) {
   bson_t **documents = calloc((size_t)total, sizeof *documents);
   if (!documents) return fprintf(stderr, "out of memory\n"), 1;
   const int64_t now = (int64_t)time(NULL) * 1000;
-  for (int64_t i = 0; i < total; i++) documents[i] = reading(i, now, now - (total / DEVICES + 1) * 100);
+  for (int64_t first = 0, made = 0; first < total; first = made)
+    for (int device = 0; device < DEVICES; device++)
+      for (int64_t i = first + (DEVICES + device - first % DEVICES) % DEVICES; i < total && i < first + batch; i += DEVICES)
+        documents[made++] = reading(i, now, now - (total / DEVICES + 1) * 100);
 
   mongoc_init();
   mongoc_client_t *client = mongoc_client_new(words[1]);
@@ -45,6 +49,8 @@ int main(int count, char **words) {
   bson_t *layout = BCON_NEW("timeseries", "{", "timeField", "ts", "metaField", "meta", "}");
   bson_error_t error;
   mongoc_collection_t *collection = mongoc_database_create_collection(database, words[3], layout, &error);
+  const bool is_there = !collection && error.code == 48;  // NamespaceExists
+  if (is_there) collection = mongoc_database_get_collection(database, words[3]);
   if (!collection) return failed(&error);
 
   bson_t *unordered = BCON_NEW("ordered", BCON_BOOL(false));

@@ -2,16 +2,16 @@
 
 import argparse
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Message
 from pymongo import MongoClient
 
 BATCH = 1_000
 
 
-def document(value: bytes) -> dict:
-    reading = json.loads(value)
+def document(message: Message) -> dict:
+    reading = json.loads(message.value())
     return {
         "ts": datetime.fromisoformat(reading["ts"]),
         "meta": {"device": reading["device"], "sensor": reading["sensor"], "unit": reading.get("unit")},
@@ -19,13 +19,23 @@ def document(value: bytes) -> dict:
     }
 
 
+def full_document(message: Message) -> dict:
+    """With what Sluice stores, too: when it came in, and where it is on the topic."""
+    received = int(dict(message.headers())["received"])
+    origin = {"p": message.partition(), "o": message.offset(), "e": 1}
+    return document(message) | {"received": datetime.fromtimestamp(received / 1_000, UTC), "k": origin}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("brokers", "topic", "group", "uri", "database"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--full", action="store_true", help="Sluice's documents, into a collection that is there")
     arguments = parser.parse_args()
     database = MongoClient(arguments.uri)[arguments.database]
-    database.create_collection("readings", timeseries={"timeField": "ts", "metaField": "meta"})
+    if not arguments.full:
+        database.create_collection("readings", timeseries={"timeField": "ts", "metaField": "meta"})
+    convert = full_document if arguments.full else document
     consumer = Consumer(
         {
             "bootstrap.servers": arguments.brokers,
@@ -38,7 +48,7 @@ def main() -> None:
     while True:
         messages = [message for message in consumer.consume(BATCH, timeout=0.5) if not message.error()]
         if messages:
-            database.readings.insert_many([document(message.value()) for message in messages], ordered=False)
+            database.readings.insert_many([convert(message) for message in messages], ordered=False)
             consumer.commit(asynchronous=False)
 
 

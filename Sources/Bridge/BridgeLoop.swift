@@ -8,6 +8,10 @@ final class BridgeLoop {
   private static let answerTimeout: Duration = .seconds(10)
   /// How often an idle bridge looks whether Kafka is still there.
   private static let idleTimeout: Duration = .milliseconds(500)
+  /// How long a new connection may bring nothing until it is said to work.
+  private static let firstTimeout: Duration = .milliseconds(20)
+  /// Messages after which those read so far are handed to Kafka, which works on them while more are read.
+  private static let portion = 500
   /// Connections that end sooner are failures in a row: waits between them grow.
   private static let steadyTime: Duration = .seconds(10)
 
@@ -16,9 +20,12 @@ final class BridgeLoop {
   private let forwarder: Forwarder
   private let supervisor: Supervisor
   private var limit: BatchLimit
+  /// A portion of a batch.
   private var messages: [MQTTMessage] = []
   /// Whether a batch went through on this connection.
   private var hasAcknowledged = false
+  /// Whether it was waited for messages on this connection.
+  private var hasWaited = false
 
   init(_ bridge: BridgeService, _ forwarder: Forwarder, _ supervisor: Supervisor) {
     self.bridge = bridge
@@ -35,11 +42,12 @@ final class BridgeLoop {
       if let reason = bridge.readings.unavailability {
         // Not into the log: the line about Kafka is there.
         bridge.health.set(.failing("not connected, so that the broker keeps the messages: \(reason)"))
-        _ = supervisor.waitForStop(timeout: .milliseconds(100))
+        _ = supervisor.waitForStop(timeout: .milliseconds(10))
         continue
       }
       let start = Clock.monotonic()
       hasAcknowledged = false
+      hasWaited = false
       do throws(Setback) {
         try serve()
       } catch {
@@ -64,33 +72,46 @@ final class BridgeLoop {
       try subscriber.subscribe(bridge.filters, timeout: Self.answerTimeout)
     }
     while !supervisor.isStopping, bridge.readings.unavailability == nil {
-      messages.removeAll(keepingCapacity: true)
-      try asking { () throws(MQTTError) in
-        try subscriber.receive(limit: limit.current, timeout: Self.idleTimeout, into: &messages)
-      }
-      if !messages.isEmpty { try forward() }
+      try takeBatch()
       // Only now: a broker that lets one in and Kafka that takes nothing would be said to work again and again.
       bridge.state.ok()
     }
     subscriber.disconnect()
   }
 
-  /// Puts the batch on Kafka and acknowledges it.
-  private func forward() throws(Setback) {
+  /// Puts what the broker has on Kafka, at most a batch, and acknowledges it when Kafka has all of it.
+  private func takeBatch() throws(Setback) {
     let metrics = bridge.metrics
-    let start = Clock.monotonic()
-    metrics.received.increment(by: messages.count)
-    metrics.batchSizes.observe(Double(messages.count))
+    var start = Duration.zero
+    var count = 0
+    var bytes = 0
     do throws(Setback) {
-      try forwarder.forward(messages) { patience }
+      repeat {
+        messages.removeAll(keepingCapacity: true)
+        let timeout: Duration = count > 0 ? .zero : hasWaited ? Self.idleTimeout : Self.firstTimeout
+        hasWaited = true
+        try asking { () throws(MQTTError) in
+          try subscriber.receive(limit: min(Self.portion, limit.current - count), timeout: timeout, into: &messages)
+        }
+        if messages.isEmpty { break }
+        if count == 0 { start = Clock.monotonic() }
+        count += messages.count
+        bytes += messages.reduce(0) { $0 + $1.payload.count }
+        metrics.received.increment(by: messages.count)
+        try forwarder.begin(messages) { patience }
+      } while count < limit.current && bytes < BridgeService.batchBytes
+      if count == 0 { return }
+      metrics.batchSizes.observe(Double(count))
+      try forwarder.finish { patience }
     } catch {
-      limit.failed(count: messages.count)
+      forwarder.abandon()
+      if error.cause == Setback.kafka { limit.failed(count: count) }
       throw error
     }
     try asking { () throws(MQTTError) in try subscriber.acknowledge() }
     hasAcknowledged = true
     limit.succeeded()
-    metrics.acknowledged.increment(by: messages.count)
+    metrics.acknowledged.increment(by: count)
     metrics.batchDuration.observe(Clock.monotonic() - start)
   }
 

@@ -57,7 +57,7 @@ package final class BridgeService: Sendable {
   }
 
   /// Bytes of a batch's payloads: what bounds the memory when messages are large.
-  private static let batchBytes = 4 << 20
+  static let batchBytes = 4 << 20
 
   let configuration: Configuration
   let subscriber: MQTTSubscriber

@@ -5,9 +5,22 @@ import Publishing
 import Readings
 
 /// Puts batches of messages on Kafka, and says whether it has all of them. For one thread.
+///
+/// A batch is begun in portions, on which Kafka works while the next is read.
 final class Forwarder {
-  /// Readings that wait for Kafka at once: one message may hold a thousand, and the producer's queue has an end.
+  /// What was produced together.
+  private struct Slice {
+    let receipt: DeliveryReceipt
+    let readingCount: Int
+    let letters: [Refused]
+    /// The message, when it was handed over alone.
+    let only: MQTTMessage?
+  }
+
+  /// Readings after which a slice is produced: one message may hold a thousand.
   private static let sliceReadings = 5_000
+  /// Readings that wait for Kafka, beyond which it is waited for: the producer's queue has an end.
+  private static let waitingReadings = 10_000
 
   private let readings: ReadingProducer
   private let deadLetters: DeadLetterProducer
@@ -16,6 +29,10 @@ final class Forwarder {
   private let log: Log
   private var buffer = ByteBuffer(capacity: 4096)
   private var hasToldOfTruncation = false
+  private var slices: [Slice] = []
+  private var waiting = 0
+  /// Messages of the batch.
+  private var count = 0
 
   init(
     readings: ReadingProducer, deadLetters: DeadLetterProducer, translation: Translation, metrics: BridgeMetrics,
@@ -28,16 +45,16 @@ final class Forwarder {
     self.log = log
   }
 
-  /// Puts the readings of all messages on their topic, and what is none on that of the dead letters.
+  /// Puts the readings of some more messages on their topic, and what is none on that of the dead letters.
   ///
   /// Retained messages are left out. The broker sends them, marked as such, to whoever subscribes, so after every
   /// reconnection: they are the last known values, of a time that is not told, and were delivered unmarked when they
   /// were published.
-  /// - Parameter patience: how long Kafka may take from the moment of the call.
-  /// - Throws: when Kafka does not have all of it; it may have parts.
-  func forward(_ messages: [MQTTMessage], patience: () -> Duration) throws(Setback) {
+  /// - Parameter patience: how long Kafka may take from the moment of the call, where it has to be waited for.
+  /// - Throws: when Kafka does not have all of the batch; it may have parts.
+  func begin(_ messages: [MQTTMessage], patience: () -> Duration) throws(Setback) {
     let now = Clock.nowMilliseconds()
-    let headers = ReadingProducer.headers(source: "mqtt", received: now)
+    count += messages.count
     var next = 0
     while next < messages.count {
       translation.removeAll()
@@ -49,32 +66,61 @@ final class Forwarder {
         }
         next += 1
       }
-      try deliver(headers, only: messages.count == 1 ? messages[0] : nil, now, patience)
+      while waiting > Self.waitingReadings { try settleFirst(now, patience) }
+      produce(only: messages.count == 1 ? messages[0] : nil, now)
     }
   }
 
-  /// Produces what was translated and waits until Kafka has it.
-  /// - Parameter only: the message, when it is the only one.
-  private func deliver(
-    _ headers: MessageHeaders, only: MQTTMessage?, _ now: Int64, _ patience: () -> Duration
-  ) throws(Setback) {
-    var readingCount = translation.readings.count
-    var letters = translation.refused
+  /// Waits until Kafka has all that was begun; the next message begins another batch.
+  /// - Throws: when Kafka does not have all of the batch; it may have parts.
+  func finish(patience: () -> Duration) throws(Setback) {
+    let now = Clock.nowMilliseconds()
+    while !slices.isEmpty { try settleFirst(now, patience) }
+    count = 0
+  }
+
+  /// Forgets what was begun; reports that come yet do no harm.
+  func abandon() {
+    slices = []
+    waiting = 0
+    count = 0
+  }
+
+  /// Produces what was translated.
+  private func produce(only: MQTTMessage?, _ now: Int64) {
+    let readingCount = translation.readings.count
+    let letters = translation.refused
     guard readingCount + letters.count > 0 else { return }
-    var receipt = DeliveryReceipt(count: readingCount + letters.count)
-    readings.publish(translation.readings, headers: headers, receiver: receipt, buffer: &buffer)
+    let receipt = DeliveryReceipt(count: readingCount + letters.count)
+    readings.publish(
+      translation.readings, headers: ReadingProducer.headers(source: "mqtt", received: now), receiver: receipt,
+      buffer: &buffer)
+    publish(letters, after: readingCount, receipt)
+    slices.append(Slice(receipt: receipt, readingCount: readingCount, letters: letters, only: only))
+    waiting += readingCount
+  }
+
+  private func publish(_ letters: [Refused], after readingCount: Int, _ receipt: DeliveryReceipt) {
+    for (index, refused) in letters.enumerated() {
+      deadLetters.publish(refused.letter, receiver: receipt, index: readingCount + index)
+    }
+  }
+
+  /// Waits until Kafka has the slice that was produced first, or what is sent instead of parts of it.
+  private func settleFirst(_ now: Int64, _ patience: () -> Duration) throws(Setback) {
+    let slice = slices.removeFirst()
+    var (receipt, readingCount, letters) = (slice.receipt, slice.readingCount, slice.letters)
+    waiting -= readingCount
     while true {
-      for (index, refused) in letters.enumerated() {
-        deadLetters.publish(refused.letter, receiver: receipt, index: readingCount + index)
-      }
       guard let failures = receipt.wait(timeout: patience()) else { throw .unanswered }
       let failedReadings = failures.count { $0.index < readingCount }
       readings.count(acknowledged: readingCount - failedReadings, failed: failedReadings)
       count(letters, without: failures.lazy.map { $0.index - readingCount })
-      letters = try remedies(for: failures, letters, readingCount, only, now)
+      letters = try remedies(for: failures, letters, readingCount, count == 1 ? slice.only : nil, now)
       guard !letters.isEmpty else { return }
       readingCount = 0
       receipt = DeliveryReceipt(count: letters.count)
+      publish(letters, after: 0, receipt)
     }
   }
 

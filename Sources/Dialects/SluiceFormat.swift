@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 package import Readings
 
@@ -143,12 +144,12 @@ package enum SluiceFormat {
     }
 
     mutating func decodeLines(_ body: UnsafeRawBufferPointer) throws(BodyError) {
+      guard let base = body.baseAddress else { return }
       var start = 0
       while start < body.count {
-        let rest = UnsafeRawBufferPointer(rebasing: body[start...])
-        let length = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.count
-        start += length + 1
-        let line = UnsafeRawBufferPointer(rebasing: rest[..<length])
+        let end = memchr(base + start, 0x0a, body.count - start).map { UnsafeRawPointer($0) - base } ?? body.count
+        let line = UnsafeRawBufferPointer(rebasing: body[start..<end])
+        start = end + 1
         if line.allSatisfy({ $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r") }) {
           continue
         }

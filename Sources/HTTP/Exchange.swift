@@ -78,7 +78,19 @@ import Synchronization
   /// Announces that the answer comes later; only inside `BodyReceiver.finish`, and before the work is handed on.
   package func suspend() { park(isPaused: false) }
 
-  /// Reads no more of the body until `resume`; only inside `BodyReceiver.receive`. The client's time stands still.
+  /// Gives the answer an eighth to half of a second later, to each connection at another time; only inside
+  /// `BodyReceiver.finish`. For a client that might ask again at once.
+  package func respondLater(_ response: Response) {
+    suspend()
+    guard let core else { return respond(response) }
+    core.errands.withLock { errands in
+      // After that nothing is suspended any more.
+      if !errands.isOver { errands.delays.add(response, to: self) }
+    }
+  }
+
+  /// Reads no more of the body until `resume`; only inside `BodyReceiver.receive`, or inside `finish`, which is then called
+  /// again. The client's time stands still.
   package func pause() {
     // Before the library knows, for whoever resumes sets it anew.
     guard record?.deadline.clear() ?? true else { return }
@@ -114,12 +126,20 @@ import Synchronization
     if wasSuspended { goOn(fromPause: wasPaused) }
   }
 
-  /// Gives the answer though the body is not complete, which ends the connection; from any thread. Under TLS the
-  /// connection ends without it.
+  /// Gives the answer though the body is not complete, which ends the connection; from any thread.
   package func cutOff(_ response: Response) {
     respond(response)
     // Whoever tends the connections sends the answer when the time for the body is over.
     _ = record?.deadline.hasten()
+  }
+
+  /// Sends past the library, as the last on its connection, on the thread that serves it; whether all is on its way.
+  func sendLast(_ bytes: [UInt8]) -> Bool {
+    guard core?.isTLS == true else { return record?.sendAll(bytes) ?? false }
+    guard let connection = unsafe connection else { return false }
+    return unsafe bytes.withUnsafeBytes { bytes in
+      unsafe sluice_tls_send(connection, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
+    }
   }
 
   private func park(isPaused: Bool) {

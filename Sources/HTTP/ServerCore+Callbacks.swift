@@ -28,7 +28,7 @@ enum Callbacks {
       } else {
         goesOn = unsafe core.finish(exchange, on: connection)
       }
-      return goesOn || core.leaveToTending() ? 1 : 0
+      return goesOn || core.leaveToTending(exchange) ? 1 : 0
     }
 
   static let completed:

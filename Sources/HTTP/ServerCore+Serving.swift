@@ -104,7 +104,10 @@ extension ServerCore {
       } else if let answer = unsafe exchange.progress.receiver?.finish(exchange) {
         exchange.respond(answer)
       }
-      if unsafe exchange.progress.isParked { return true }
+      if unsafe exchange.progress.isParked {
+        if unsafe exchange.progress.pausedAt != nil { unsafe exchange.progress.isFinished = false }
+        return true
+      }
     }
     if !exchange.isAnswered {
       exchange.respond(.error(500, code: "internal", message: "the request was left without an answer"))
@@ -161,9 +164,26 @@ extension ServerCore {
   }
 
   /// Waits until the tending thread has done what it does to an expired connection, then lets it be closed.
-  func leaveToTending() -> Bool {
+  func leaveToTending(_ exchange: Exchange? = nil) -> Bool {
     connections.withLock { _ in }
+    if isTLS, let exchange, exchange.record?.deadline.isExpired == true { answerExpired(exchange) }
     return false
+  }
+
+  /// Under TLS the tending thread cannot answer a client whose time for the body is over.
+  func answerExpired(_ record: ConnectionRecord) {
+    // As long as it has a request, the library has it.
+    guard let exchange = record.exchange.withLock({ $0 }) else { return }
+    answerExpired(exchange)
+    shutdown(record.descriptor, Int32(SHUT_RD))
+  }
+
+  private func answerExpired(_ exchange: Exchange) {
+    guard unsafe exchange.progress.sentStatus == nil && exchange.progress.queuedStatus == nil else { return }
+    let answer = exchange.answer ?? timeoutResponse
+    if let record = exchange.record, send(answer, of: exchange, on: record) {
+      unsafe exchange.progress.sentStatus = answer.status
+    }
   }
 
   private func unpark(_ exchange: Exchange) {
@@ -197,8 +217,8 @@ extension ServerCore {
 
   private func drop(_ count: Int, of exchange: Exchange, on record: ConnectionRecord) -> Bool {
     unsafe exchange.progress.droppedBytes += count
-    // The library cannot answer in the middle of a body. Under TLS only it can write, so the body timeout must do.
-    guard unsafe exchange.progress.droppedBytes > limits.dropBytes, !isTLS, let answer = exchange.answer else {
+    // The library cannot answer in the middle of a body.
+    guard unsafe exchange.progress.droppedBytes > limits.dropBytes, let answer = exchange.answer else {
       return true
     }
     guard record.deadline.clear() else { return false }
@@ -210,7 +230,7 @@ extension ServerCore {
     record.lingers.store(true, ordering: .relaxed)
     var answer = answer
     for (name, value) in unsafe exchange.progress.extraHeaders { answer = answer.adding(name, value) }
-    return record.sendAll(answer.serialized(isHead: exchange.method == .head))
+    return exchange.sendLast(answer.serialized(isHead: exchange.method == .head))
   }
 
   /// Refuses what two servers could read differently (RFC 9112, 6.1 to 6.3, and 3.2), and what is too long.

@@ -15,8 +15,36 @@ struct Errands: Sendable {
   static let lingeringLimit = 256
 
   var lingering: [Lingering] = []
+  var delays = Delays()
   var isQuiesced = false
   var isOver = false
+}
+
+/// Answers that are given later, to each connection at another time, so that not all ask again at once.
+struct Delays: Sendable {
+  typealias Delayed = (exchange: Exchange, answer: Response)
+
+  /// Milliseconds from one row to the next.
+  static let step: Int64 = 16
+  private static let count = 16
+  private var rows = [[Delayed]](repeating: [], count: count)
+  private var current = 0
+
+  var isEmpty: Bool { rows.allSatisfy(\.isEmpty) }
+
+  /// Has it answered in eight to fifteen steps.
+  mutating func add(_ answer: Response, to exchange: Exchange) {
+    let half = Self.count / 2
+    rows[(current + half + (exchange.record?.slot ?? 0) % half) % Self.count].append((exchange, answer))
+  }
+
+  /// Goes a step on.
+  /// - Returns: what is to be answered now.
+  mutating func advance() -> [Delayed] {
+    current = (current + 1) % Self.count
+    defer { rows[current] = [] }
+    return rows[current]
+  }
 }
 
 /// One thread accepts connections, ends those that are too slow, and lets answers arrive before sockets are closed.
@@ -75,14 +103,16 @@ extension ServerCore {
     var lingering: [Errands.Lingering] = []
     let tick = min(250, max(10, min(limits.idle, limits.body) / 8))
     var nextSweep = MonotonicClock.coarseMilliseconds + tick
+    var nextStep = MonotonicClock.coarseMilliseconds
     var pausedUntil: Int64 = 0
     var round = 0
     defer { for socket in lingering { close(socket.descriptor) } }
     while true {
       let now = MonotonicClock.coarseMilliseconds
-      let (new, isQuiesced, isOver) = errands.withLock { errands in
+      let (new, hasDelays, isQuiesced, isOver) = errands.withLock { errands in
         defer { errands.lingering = [] }
-        return (errands.lingering, errands.isQuiesced, errands.isOver)
+        if errands.isOver { errands.delays = Delays() }
+        return (errands.lingering, !errands.delays.isEmpty, errands.isQuiesced, errands.isOver)
       }
       lingering += new.map { .init(descriptor: $0.descriptor, until: now + ServerCore.lingerTime) }
       if isQuiesced, listener != nil {
@@ -100,7 +130,8 @@ extension ServerCore {
       for socket in lingering {
         polled.append(pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0))
       }
-      _ = unsafe poll(&polled, nfds_t(polled.count), Int32(max(0, nextSweep - now)))
+      _ = unsafe poll(
+        &polled, nfds_t(polled.count), Int32(max(0, (hasDelays ? min(nextStep, nextSweep) : nextSweep) - now)))
 
       wakeup.clear()
       if accepts, polled[1].revents != 0, let descriptor = listener?.descriptor, !accept(descriptor, loops) {
@@ -112,6 +143,10 @@ extension ServerCore {
         if later < socket.until, ServerCore.isStillOpen(socket, events.revents) { return socket }
         close(socket.descriptor)
         return nil
+      }
+      if later >= nextStep {
+        nextStep = later + Delays.step
+        for delayed in errands.withLock({ $0.delays.advance() }) { delayed.exchange.respond(delayed.answer) }
       }
       if later >= nextSweep {
         sweep(later, round: round)
@@ -163,7 +198,8 @@ extension ServerCore {
           // There may be half a head, which deserves no answer.
           shutdown(record.descriptor, Int32(SHUT_RDWR))
         case .body where isTLS:
-          shutdown(record.descriptor, Int32(SHUT_RDWR))
+          record.loop.answerExpired(record)
+          unsafe record.expiredAt = now
         case .body:
           let exchange = record.exchange.withLock { $0 }
           let answer = exchange?.answer ?? timeoutResponse

@@ -33,6 +33,7 @@ struct AcceptedSocket: Sendable {
   private struct Inbox: Sendable {
     var accepted: [AcceptedSocket] = []
     var released: [ReleasedHandle] = []
+    var expired: [ConnectionRecord] = []
     var isOver = false
   }
 
@@ -93,6 +94,12 @@ struct AcceptedSocket: Sendable {
     wake()
   }
 
+  /// Answers a client whose time for a body is over, under TLS.
+  func answerExpired(_ record: ConnectionRecord) {
+    inbox.withLock { $0.expired.append(record) }
+    wake()
+  }
+
   /// The library has closed an upgraded connection.
   func isReleased() { unsafe closing -= 1 }
 
@@ -145,6 +152,7 @@ struct AcceptedSocket: Sendable {
       defer {
         inbox.accepted = []
         inbox.released = []
+        inbox.expired = []
       }
       return inbox
     }
@@ -152,6 +160,7 @@ struct AcceptedSocket: Sendable {
       unsafe closing += 1
       unsafe sluice_http_release(handle.pointer)
     }
+    for record in new.expired { core.answerExpired(record) }
     for var socket in new.accepted {
       unsafe adopted = socket
       if unsafe !sluice_http_adopt(daemon, socket.descriptor, &socket.address, socket.size), unsafe adopted != nil {

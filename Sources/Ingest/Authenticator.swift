@@ -10,7 +10,8 @@ package final class Authenticator: Sendable {
   /// nil: everybody may send everything.
   private let ring: KeyRing?
   private let now: @Sendable () -> Int64
-  private let clock: @Sendable () -> Int64
+  /// Nanoseconds.
+  let clock: @Sendable () -> Int64
   private let addressPolicy: RatePolicy?
   private let addresses = AddressAccounts()
   private let refusals: [Refusal.Reason: Counter]

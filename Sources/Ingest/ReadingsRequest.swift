@@ -20,6 +20,9 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private let dialect: any RequestDialect
   private var body: [UInt8] = []
   private let inflater: Inflater?
+  /// nil: it does not wait for its turn.
+  private let turns: Turns?
+  private var turn: Turn?
   private let key: IdempotencyKey?
   private let traceparent: [UInt8]?
   /// Bytes of the memory budget that this request holds: for its body, then for what is said about its errors.
@@ -40,12 +43,13 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
 
   init(
     _ route: ReadingsRoute, grant: Grant, dialect: any RequestDialect, encoding: MediaType.Encoding, length: Int,
-    key: IdempotencyKey?, traceparent: [UInt8]?
+    key: IdempotencyKey?, traceparent: [UInt8]?, turns: Turns? = nil
   ) {
     self.route = route
     self.grant = grant
     self.dialect = dialect
     self.key = key
+    self.turns = turns
     self.traceparent = traceparent
     reserved = length
     switch encoding {
@@ -96,6 +100,11 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   }
 
   func finish(_ exchange: Exchange) -> Response? {
+    if let turns, turn == nil {
+      let (turn, hasCome) = turns.turn(of: grant.account, exchange)
+      self.turn = turn
+      guard hasCome else { return nil }
+    }
     if let inflater {
       do {
         try inflater.finish()
@@ -103,7 +112,10 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
         return dialect.told(refuse(Answers.malformed("the body is not what its Content-Encoding says: \(error)")))
       }
     }
-    return route.workspaces.with(bodySize: body.count) { workspace in finish(exchange, workspace) }.map(dialect.told)
+    let answer = route.workspaces.with(bodySize: body.count) { workspace in finish(exchange, workspace) }
+    guard let answer, answer.status == 429 else { return answer.map(dialect.told) }
+    exchange.respondLater(dialect.told(answer))
+    return nil
   }
 
   private func finish(_ exchange: Exchange, _ workspace: Workspace) -> Response? {

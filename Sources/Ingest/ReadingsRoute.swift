@@ -12,6 +12,7 @@ final class ReadingsRoute: Sendable {
   /// Readings that wait for Kafka.
   let waiting: SharedBudget
   let workspaces: Workspaces
+  private let turns: Turns
   let authenticator: Authenticator
   let now: @Sendable () -> Int64
   /// Counts items that are no readings.
@@ -24,6 +25,7 @@ final class ReadingsRoute: Sendable {
   ) {
     self.publisher = publisher
     self.authenticator = authenticator
+    turns = Turns(clock: authenticator.clock)
     self.limits = limits
     self.now = now
     let memory = SharedBudget(limit: limits.memory)
@@ -39,6 +41,10 @@ final class ReadingsRoute: Sendable {
 
   func begin(_ head: borrowing RequestHead, _ dialect: any RequestDialect) -> Disposition {
     switch admit(head, dialect) {
+    case .respond(let response)
+    where response.status == 429 && !head.isChunked && !head.expectsContinue
+      && head.contentLength ?? 0 <= LateRefusal.bodyLimit:
+      .receive(LateRefusal(dialect.told(response)))
     case .respond(let response): .respond(dialect.told(response))
     case let taken: taken
     }
@@ -70,6 +76,27 @@ final class ReadingsRoute: Sendable {
     head.lendHeader("traceparent") { traceparent = Array($0.prefix(128)) }
     return .receive(
       ReadingsRequest(
-        self, grant: grant, dialect: dialect, encoding: encoding, length: length, key: key, traceparent: traceparent))
+        self, grant: grant, dialect: dialect, encoding: encoding, length: length, key: key, traceparent: traceparent,
+        turns: turns))
   }
+}
+
+/// Refuses a request for its client's rate, a moment later: one that does not heed `Retry-After` would else be served as
+/// fast as it can ask, before all others.
+private final class LateRefusal: BodyReceiver {
+  /// Bytes of a body that is dropped; of a larger one not even the beginning is read.
+  static let bodyLimit: Int64 = 64 << 10
+
+  private let answer: Response
+
+  init(_ answer: Response) { self.answer = answer }
+
+  func receive(_ piece: UnsafeRawBufferPointer) -> Response? { nil }
+
+  func finish(_ exchange: Exchange) -> Response? {
+    exchange.respondLater(answer)
+    return nil
+  }
+
+  func abandoned() {}
 }

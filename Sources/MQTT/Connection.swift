@@ -37,7 +37,7 @@ import Synchronization
     Self.initializeLibrary
     self.wake = wake
     keepAlive = configuration.keepAlive
-    inbox = Inbox(clientID: configuration.clientID, keepsMessages: keepsMessages)
+    inbox = Inbox(keepsMessages: keepsMessages)
     let clean = configuration.cleanSession || !keepsMessages
     let object = unsafe Unmanaged.passUnretained(inbox).toOpaque()
     guard let handle = unsafe mosquitto_new(configuration.clientID, clean, object) else {
@@ -91,12 +91,9 @@ import Synchronization
 
   /// Reads until nothing is there, or until this many messages or payload bytes are in the inbox.
   func read(upTo limit: Int = .max, bytes: Int = .max) throws(MQTTError) {
-    var received = false
-    while inbox.messages.count < limit, inbox.bytes < bytes {
-      if try !readPacket() { break }
-      received = true
-    }
-    if received { heard() }
+    // Looked at first: an answer to a PINGREQ leaves no trace.
+    if Self.poll(unsafe mosquitto_socket(handle), Int16(POLLIN), -1, 0).ready & Int16(POLLIN) != 0 { heard() }
+    while inbox.messages.count < limit, inbox.bytes < bytes, try readPacket() {}
   }
 
   /// Reads a packet; over TLS, all of a record.
@@ -346,6 +343,7 @@ import Synchronization
           .refused(reason: MQTTError.Refusal(code: answer.code)), "\(address): \(words)", code: answer.code)
       }
       if let answer = inbox.connected {
+        unsafe inbox.ignoreLog(of: handle)
         heard()
         return answer.sessionPresent
       }

@@ -20,14 +20,8 @@ final class Inbox {
   var events = 0
   /// The last error that the library logged.
   var detail = ""
-  /// The DUP flag of the packet that is being handled.
-  private var isDuplicate = false
-  private let publishPrefix: [CChar]
 
-  init(clientID: String, keepsMessages: Bool) {
-    self.keepsMessages = keepsMessages
-    publishPrefix = "Client \(clientID) received PUBLISH (d".utf8.map { CChar(bitPattern: $0) }
-  }
+  init(keepsMessages: Bool) { self.keepsMessages = keepsMessages }
 
   /// Forgets the messages, keeping their memory for the next.
   func takeMessages(into array: inout [MQTTMessage]) {
@@ -78,20 +72,16 @@ final class Inbox {
     unsafe messages.append(
       MQTTMessage(
         topic: String(cString: topic), payload: Array(payload), qos: Int(message.qos), isRetained: message.retain,
-        isDuplicate: isDuplicate, mid: message.qos == 0 ? 0 : Int(message.mid)))
+        mid: message.qos == 0 ? 0 : Int(message.mid)))
     bytes += payload.count
     if unsafe message.qos > 0 { needsAcknowledgement = true }
   }
 
-  /// The library tells the DUP flag in its log alone: "Client ‹id› received PUBLISH (d1, q1, r0, m7, …".
   private func read(log text: UnsafePointer<CChar>, level: Int32) {
-    if level == MOSQ_LOG_DEBUG {
-      let count = publishPrefix.count
-      if unsafe publishPrefix.withUnsafeBufferPointer({ unsafe strncmp(text, $0.baseAddress!, count) }) == 0 {
-        isDuplicate = unsafe text[count] == CChar(bitPattern: UInt8(ascii: "1"))
-      }
-    } else if level == MOSQ_LOG_ERR, detail.utf8.count < 1_000 {
-      detail += (detail.isEmpty ? "" : "; ") + (unsafe String(cString: text))
-    }
+    guard level == MOSQ_LOG_ERR, detail.utf8.count < 1_000 else { return }
+    detail += (detail.isEmpty ? "" : "; ") + (unsafe String(cString: text))
   }
+
+  /// Hears no more log lines, of which the library would write two for each message.
+  func ignoreLog(of handle: OpaquePointer) { unsafe mosquitto_log_callback_set(handle, nil) }
 }

@@ -8,21 +8,14 @@ package struct MQTTMessage: Sendable, Equatable {
   package var qos: Int
   /// Whether the broker had kept it from before the subscription (RETAIN).
   package var isRetained: Bool
-  /// Whether the broker has sent it before (DUP).
-  ///
-  /// Only a hint: a broker that was restarted may not know, and a message can repeat without it.
-  package var isDuplicate: Bool
   /// The packet identifier, 0 for QoS 0; says nothing beyond this connection.
   package var mid: Int
 
-  package init(
-    topic: String, payload: [UInt8], qos: Int = 1, isRetained: Bool = false, isDuplicate: Bool = false, mid: Int = 0
-  ) {
+  package init(topic: String, payload: [UInt8], qos: Int = 1, isRetained: Bool = false, mid: Int = 0) {
     self.topic = topic
     self.payload = payload
     self.qos = qos
     self.isRetained = isRetained
-    self.isDuplicate = isDuplicate
     self.mid = mid
   }
 }

@@ -59,7 +59,12 @@ extension BSONWriter {
 
   /// A whole document.
   package mutating func append(_ key: StaticString, _ document: BSONDocument) {
-    unsafe document.bytes.withUnsafeBytes { unsafe encoded(BSONType.document.rawValue, key.buffer, $0) }
+    unsafe document.bytes.withUnsafeBytes { unsafe appendDocument(key, encoded: $0) }
+  }
+
+  /// A whole document that is encoded already, as it stands.
+  package mutating func appendDocument(_ key: StaticString, encoded document: UnsafeRawBufferPointer) {
+    unsafe encoded(BSONType.document.rawValue, key.buffer, document)
   }
 
   /// Begins a nested document; `endDocument` ends it.

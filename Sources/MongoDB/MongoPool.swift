@@ -12,6 +12,7 @@ import Synchronization
 ///   later. Replica sets do recognise the repeat, also on time-series collections, but only while they remember the session,
 ///   and the repeat would leave after its sender checked that it still owns what it writes. So an error comes back at once,
 ///   says whether the outcome is unknown, and who has the ledger looks before writing again.
+/// - `retryReads=false`: against a server that hangs a read would take the timeout twice, and who is to stop would be late.
 /// - All reads go to the primary, also against the connection string: a secondary that lags would show what is stored as
 ///   missing.
 @safe package final class MongoPool: Sendable {
@@ -138,8 +139,8 @@ extension MongoPool {
     ] where unsafe !mongoc_uri_has_option(uri, option) {
       unsafe mongoc_uri_set_option_as_int32(uri, option, milliseconds)
     }
-    if unsafe !mongoc_uri_has_option(uri, MONGOC_URI_RETRYWRITES) {
-      unsafe mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false)
+    for option in [MONGOC_URI_RETRYWRITES, MONGOC_URI_RETRYREADS] where unsafe !mongoc_uri_has_option(uri, option) {
+      unsafe mongoc_uri_set_option_as_bool(uri, option, false)
     }
     let size = unsafe max(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, 1), Int32(clamping: maximumSize))
     unsafe mongoc_uri_set_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, size)

@@ -15,7 +15,7 @@ extension Setting {
     kafkaBrokers, kafkaTopic, kafkaDeadLetterTopic, kafkaConfig, kafkaGroup, kafkaPartitions, kafkaReplication,
     kafkaDeliveryTimeout, kafkaLinger, kafkaQueueMessages, kafkaQueueBytes,
     mongodbURI, mongodbDatabase, mongodbLayout, mongodbTimeout,
-    retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay,
+    retention, futureTolerance, deduplicationWindow, batchReadings, batchDelay, summariesInterval,
     mqttURL, mqttClientID, mqttKeepAlive, mqttShare, mqttDeduplication, mqttDialects, mqttZigbeeBase,
     httpListen, httpThreads, httpConnections, httpConnectionsPerAddress, httpBodyLimit, httpReadingsLimit,
     httpBodyTimeout, httpIdleTimeout, httpMemoryLimit, httpRatePerAddress, httpRatePerAddressBurst,
@@ -96,6 +96,10 @@ extension Setting {
   package static let batchDelay = Setting(
     "SLUICE_BATCH_DELAY", .duration(.zero ... .seconds(60)), .text("5ms"), roles: sinks,
     "How long a reading waits for others to be written with it, while nothing else is being written.")
+
+  package static let summariesInterval = Setting(
+    "SLUICE_SUMMARIES_INTERVAL", .duration(.zero ... .seconds(86_400)), .byRole([.dev: "0s"], otherwise: "10m"),
+    roles: sinks, "How often hours and days that changed are summarised for dashboards, by one sink of all; 0s: never.")
 
   // MARK: MQTT
 

@@ -57,16 +57,43 @@ package enum ReadingEncoder {
     // Whole numbers are common (counts, percentages) and need no search for the shortest digits.
     if number.magnitude < 1e15, let whole = Int64(exactly: number), !(whole == 0 && number.sign == .minus) {
       append(whole, to: &out)
-    } else {
-      out.append(number.description)
+    } else if !append(decimal: number, to: &out) {
+      out.append(text: number.description)
     }
   }
 
-  package static func append(_ number: Int64, to out: inout ByteBuffer) {
+  /// Appends a number that is not whole with up to six decimals, if that gives the same double: what sensors measure needs
+  /// no search for the shortest digits.
+  private static func append(decimal number: Double, to out: inout ByteBuffer) -> Bool {
+    guard number.magnitude < 1e9 else { return false }
+    var power = 1.0
+    for decimals in 1...6 {
+      power *= 10
+      let digits = Int64(number * power + (number < 0 ? -0.5 : 0.5))
+      // Both are exact, so their quotient is the double nearest to the decimal (Clinger), as any parser reads it.
+      if digits != 0, Double(digits) / power == number {
+        append(digits, decimals: decimals, to: &out)
+        return true
+      }
+    }
+    return false
+  }
+
+  /// Appends a whole number, of whose digits the last are behind a point.
+  package static func append(_ number: Int64, decimals: Int = 0, to out: inout ByteBuffer) {
     var digits: (UInt64, UInt64, UInt32) = (0, 0, 0)
     withUnsafeMutableBytes(of: &digits) { bytes in
       var index = bytes.count
       var rest = number.magnitude
+      if decimals > 0 {
+        for _ in 0..<decimals {
+          index -= 1
+          bytes[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+          rest /= 10
+        }
+        index -= 1
+        bytes[index] = UInt8(ascii: ".")
+      }
       repeat {
         index -= 1
         bytes[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)

@@ -43,7 +43,7 @@ final class FleetShare {
 
   private static func keep(_ words: String, in text: inout ByteBuffer) -> ByteRange {
     let offset = text.count
-    text.append(words)
+    text.append(text: words)
     return ByteRange(offset: UInt32(offset), count: UInt32(text.count - offset))
   }
 

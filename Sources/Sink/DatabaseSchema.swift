@@ -6,11 +6,12 @@ package struct DatabaseSchema: Sendable {
   package static let devices = "devices"
   package static let ledger = "ledger"
   package static let seen = "seen"
+  package static let summaries = "summaries"
 
   package let database: String
   package let layout: Layout
   /// Seconds that a reading is kept.
-  private let retention: Int64
+  let retention: Int64
   /// Seconds that a sender's id is remembered.
   private let deduplicationWindow: Int64
 
@@ -46,10 +47,15 @@ package struct DatabaseSchema: Sendable {
     }
     try client.createIndexes(database, Self.readings, indexes)
     made += try expire(client, Self.readings, after: retention, field: "ts", isTimeSeries: layout == .timeseries)
-    for name in [Self.devices, Self.ledger, Self.seen] where try client.createCollection(database, name) {
+    for name in [Self.devices, Self.ledger, Self.seen, Self.summaries]
+    where try client.createCollection(database, name) {
       made.append("collection \(name)")
     }
     made += try expire(client, Self.seen, after: deduplicationWindow, field: "at", isTimeSeries: false)
+    try client.createIndexes(
+      database, Self.summaries,
+      [["key": ["kind": 1, "meta.sensor": 1, "until": 1], "name": "kind_sensor_until"]])
+    made += try expire(client, Self.summaries, after: retention, field: "until", isTimeSeries: false)
     return made
   }
 

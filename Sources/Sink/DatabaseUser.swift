@@ -17,14 +17,16 @@ package enum DatabaseUser: String, CaseIterable, Sendable {
 
   /// What the user may do, by MongoDB's names of actions.
   func rights(_ layout: Layout) -> Rights {
-    let (readings, devices, ledger, seen) = (
-      DatabaseSchema.readings, DatabaseSchema.devices, DatabaseSchema.ledger, DatabaseSchema.seen
+    let (readings, devices, ledger, seen, summaries) = (
+      DatabaseSchema.readings, DatabaseSchema.devices, DatabaseSchema.ledger, DatabaseSchema.seen,
+      DatabaseSchema.summaries
     )
     switch self {
     case .sink:
       // Which layout the collection has is asked now and then, and whether it has its index by `sluice check`.
       let common: Rights = [
-        ("", ["listCollections"]), (devices, ["insert", "update"]), (seen, ["find", "insert", "remove"]),
+        ("", ["listCollections"]), (devices, ["find", "insert", "update"]),
+        (seen, ["find", "insert", "remove"]), (summaries, ["find", "insert", "update"]),
       ]
       switch layout {
       case .timeseries:
@@ -32,16 +34,16 @@ package enum DatabaseUser: String, CaseIterable, Sendable {
           (readings, ["find", "insert", "listIndexes", "remove"]), (ledger, ["find", "insert", "update"]),
         ]
       case .documents:
-        return common + [(readings, ["insert", "listIndexes"])]
+        return common + [(readings, ["find", "insert", "listIndexes"])]
       }
     case .grafana:
       // The plugin's "Save & test" asks for the database's size.
-      return [("", ["dbStats"]), (readings, ["find"]), (devices, ["find"])]
+      return [("", ["dbStats"]), (readings, ["find"]), (devices, ["find"]), (summaries, ["find"])]
     case .setup:
       return [
         ("", ["listCollections"]), (readings, ["collMod", "createCollection", "createIndex", "listIndexes"]),
         (seen, ["collMod", "createCollection", "createIndex"]), (devices, ["createCollection"]),
-        (ledger, ["createCollection"]),
+        (ledger, ["createCollection"]), (summaries, ["collMod", "createCollection", "createIndex"]),
       ]
     }
   }

@@ -5,25 +5,37 @@ import Readings
 struct DeviceStates: ~Copyable {
   private struct Series {
     let device: Int
-    let sensor: [UInt8]
+    /// The next of the same device; -1: none.
+    let next: Int
     var ts: Int64
     /// The fields of the newest reading, encoded.
-    var latest: BSONDocument
+    var latest: [UInt8]
   }
 
   private struct Device {
     var first: Int64
     var last: Int64
-    var series: [Int] = []
+    /// The hour since 1970 in which the newest noted of its readings was measured; -1: not noted. And those before it.
+    var hour: Int64 = -1
+    var hours: Set<Int64> = []
+    /// The tags of the newest reading that has any, each name and value behind its length; and when it was measured.
+    var tags: [UInt8] = []
+    var tagged = Int64.min
+    /// The first of its series.
+    var series = -1
   }
 
   private var deviceNames = Interner()
+  /// Of each series the number of its device, four bytes, and the sensor.
   private var seriesNames = Interner()
   private var devices: [Device] = []
   private var series: [Series] = []
   private var key = ByteBuffer()
+  private var encoded = BSONBatch()
+  /// Whether the hours that changed are noted for the summaries.
+  private let marksHours: Bool
 
-  init() {}
+  init(marksHours: Bool = false) { self.marksHours = marksHours }
 
   /// Series that wait to be written.
   var count: Int { series.count }
@@ -38,20 +50,37 @@ struct DeviceStates: ~Copyable {
       devices[device].first = min(devices[device].first, reading.ts)
       devices[device].last = max(devices[device].last, reading.ts)
     }
+    if reading.tagCount > 0, reading.ts >= devices[device].tagged {
+      devices[device].tagged = reading.ts
+      key.truncate(to: 0)
+      for tag in batch.tags(of: reading) {
+        append(tag.name, of: batch)
+        append(tag.value, of: batch)
+      }
+      // Mostly they are what they were.
+      if !devices[device].tags.elementsEqual(key.bytes) { devices[device].tags = Array(key.bytes) }
+    }
+    if marksHours {
+      let hour = reading.ts / SummaryPlan.hour
+      if hour != devices[device].hour {
+        if devices[device].hour >= 0 { devices[device].hours.insert(devices[device].hour) }
+        devices[device].hour = hour
+      }
+    }
     key.truncate(to: 0)
     withUnsafeBytes(of: UInt32(device)) { key.append($0) }
     key.append(batch[reading.sensor])
     let number = seriesNames.number(of: key.bytes)
     if number == series.count {
-      series.append(
-        Series(
-          device: device, sensor: Array(batch[reading.sensor]), ts: reading.ts, latest: Self.latest(reading, of: batch))
-      )
-      devices[device].series.append(number)
-    } else if reading.ts >= series[number].ts {
-      series[number].ts = reading.ts
-      series[number].latest = Self.latest(reading, of: batch)
+      series.append(Series(device: device, next: devices[device].series, ts: reading.ts, latest: []))
+      devices[device].series = number
+    } else if reading.ts < series[number].ts {
+      return
     }
+    series[number].ts = reading.ts
+    encode(reading, of: batch)
+    series[number].latest.removeAll(keepingCapacity: true)
+    encoded.withBytes { series[number].latest.append(contentsOf: $0) }
   }
 
   mutating func removeAll() {
@@ -65,35 +94,130 @@ struct DeviceStates: ~Copyable {
   /// wrote, for the database compares.
   func updates() -> BSONBatch {
     var updates = BSONBatch()
+    var path = ByteBuffer()
+    // Another at each change, so that who summarises an hour sees whether it changed since.
+    let mark = Int64.random(in: 1...Int64.max)
     for (number, device) in devices.enumerated() {
-      let name = BSONValue.string(String(decoding: deviceNames[number], as: UTF8.self))
-      var set: [(String, BSONValue)] = [
-        ("firstSeen", ["$min": ["$firstSeen", .date(device.first)]]),
-        ("lastSeen", ["$max": ["$lastSeen", .date(device.last)]]),
-      ]
-      for index in device.series {
-        let series = series[index]
-        // A point would make a path of the name.
-        let sensor = String(decoding: series.sensor, as: UTF8.self).map { $0 == "." ? "．" : String($0) }.joined()
-        let path = "sensors.\(sensor)"
-        set.append(
-          (
-            path,
-            [
-              "$cond": [
-                ["$gte": [.date(series.ts), .string("$\(path).ts")]], ["$literal": .document(series.latest)],
-                .string("$\(path)"),
-              ]
-            ]
-          ))
+      updates.append { update in
+        update.beginDocument("q")
+        update.appendString("_id", utf8: deviceNames[number])
+        update.endDocument()
+        update.beginArray("u")
+        update.beginElementDocument()
+        update.beginDocument("$set")
+        Self.append("firstSeen", "$min", "$firstSeen", device.first, to: &update)
+        Self.append("lastSeen", "$max", "$lastSeen", device.last, to: &update)
+        if !device.tags.isEmpty { Self.append(tags: device.tags, device.tagged, to: &update) }
+        // What is not noted while summaries are off has to be looked for when they are on again.
+        if !marksHours { update.append("summarized", false) }
+        var next = device.series
+        while next >= 0 {
+          Self.setPath(&path, ofSensor: seriesNames[next].dropFirst(4))
+          Self.append(series[next].latest, series[next].ts, path, to: &update)
+          next = series[next].next
+        }
+        if device.hour >= 0 {
+          for hour in device.hours.union([device.hour]) {
+            path.truncate(to: 0)
+            path.append("due.h")
+            ReadingEncoder.append(hour, to: &path)
+            update.append(utf8Key: path.bytes, mark)
+          }
+        }
+        update.endDocument()
+        update.endDocument()
+        update.endArray()
+        update.append("upsert", true)
       }
-      updates.append(["q": ["_id": name], "u": [["$set": .document(BSONDocument(set))]], "upsert": true])
     }
     return updates
   }
 
-  private static func latest(_ reading: Reading, of batch: ReadingBatch) -> BSONDocument {
-    BSONDocument { document in
+  /// Appends `name: {function: [field, date]}`.
+  private static func append(
+    _ name: StaticString, _ function: StaticString, _ field: String, _ date: Int64, to update: inout BSONWriter
+  ) {
+    update.beginDocument(name)
+    update.beginArray(function)
+    update.appendElementString(field)
+    update.appendElementDate(milliseconds: date)
+    update.endArray()
+    update.endDocument()
+  }
+
+  private static func append(tags: [UInt8], _ date: Int64, to update: inout BSONWriter) {
+    update.beginDocument("tags")
+    update.beginArray("$cond")
+    update.beginElementDocument()
+    update.beginArray("$gte")
+    update.appendElementDate(milliseconds: date)
+    update.appendElementString("$tagged")
+    update.endArray()
+    update.endDocument()
+    update.beginElementDocument()
+    update.beginDocument("$literal")
+    tags.withUnsafeBytes { bytes in
+      var rest = bytes[...]
+      func text() -> UnsafeRawBufferPointer {
+        let count = Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8
+        defer { rest = rest.dropFirst(2 + count) }
+        return UnsafeRawBufferPointer(rebasing: rest.dropFirst(2).prefix(count))
+      }
+      while !rest.isEmpty {
+        let name = text()
+        update.appendString(utf8Key: name, utf8: text())
+      }
+    }
+    update.endDocument()
+    update.endDocument()
+    update.appendElementString("$tags")
+    update.endArray()
+    update.endDocument()
+    append("tagged", "$max", "$tagged", date, to: &update)
+  }
+
+  /// Where a sensor is in a device's document. A point in its name would make a path of that.
+  private static func setPath(_ path: inout ByteBuffer, ofSensor sensor: Slice<UnsafeRawBufferPointer>) {
+    path.truncate(to: 0)
+    path.append("$sensors.")
+    for byte in sensor {
+      if byte == UInt8(ascii: ".") { path.append("．") } else { path.append(byte) }
+    }
+  }
+
+  /// Appends a sensor's newest reading, to stay if the one that is there is older.
+  /// - Parameter path: of the sensor, behind a `$`.
+  private static func append(
+    _ latest: [UInt8], _ date: Int64, _ path: borrowing ByteBuffer, to update: inout BSONWriter
+  ) {
+    update.beginDocument(utf8Key: UnsafeRawBufferPointer(rebasing: path.bytes.dropFirst()))
+    update.beginArray("$cond")
+    update.beginElementDocument()
+    update.beginArray("$gte")
+    update.appendElementDate(milliseconds: date)
+    withUnsafeTemporaryAllocation(byteCount: path.count + 3, alignment: 1) { text in
+      text.copyMemory(from: path.bytes)
+      for (offset, byte) in ".ts".utf8.enumerated() { text[path.count + offset] = byte }
+      update.appendElementString(utf8: UnsafeRawBufferPointer(text))
+    }
+    update.endArray()
+    update.endDocument()
+    update.beginElementDocument()
+    latest.withUnsafeBytes { update.appendDocument("$literal", encoded: $0) }
+    update.endDocument()
+    update.appendElementString(utf8: path.bytes)
+    update.endArray()
+    update.endDocument()
+  }
+
+  private mutating func append(_ text: ByteRange, of batch: ReadingBatch) {
+    withUnsafeBytes(of: UInt16(text.count).littleEndian) { key.append($0) }
+    key.append(batch[text])
+  }
+
+  private mutating func encode(_ reading: Reading, of batch: ReadingBatch) {
+    encoded.removeAll()
+    encoded.append { document in
       document.appendString("sensor", utf8: batch[reading.sensor])
       document.appendDate("ts", milliseconds: reading.ts)
       ReadingDocument.append(reading.value, of: batch, to: &document)

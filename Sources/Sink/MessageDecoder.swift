@@ -1,10 +1,11 @@
+import Glibc
 import JSON
 import Kafka
-import Operations
-import Readings
+package import Operations
+package import Readings
 
 /// Why a message is not stored.
-struct Rejection: Error, Equatable {
+package struct Rejection: Error, Equatable {
   /// A short name for machines; one of a fixed set.
   let reason: String
   /// A sentence for people.
@@ -12,12 +13,12 @@ struct Rejection: Error, Equatable {
 }
 
 /// Validates messages of the topic. Anyone may produce to it, so nothing is taken for granted.
-final class MessageDecoder {
+package final class MessageDecoder {
   private let parser = JSONParser()
   private let decoder: ReadingDecoder
   private let unknownMembers: Counter
 
-  init(bounds: TimeBounds, unknownMembers: Counter) {
+  package init(bounds: TimeBounds, unknownMembers: Counter) {
     decoder = ReadingDecoder(unknownMembers: .count, bounds: bounds)
     self.unknownMembers = unknownMembers
   }
@@ -26,25 +27,33 @@ final class MessageDecoder {
   /// - Returns: when Sluice got it: the header `received`, else Kafka's time stamp, else now.
   func decode(_ message: ConsumedMessage, into batch: ReadingBatch, now: Int64) throws(Rejection) -> Int64 {
     let received = Self.received(message, now: now)
-    let mark = batch.mark
-    do throws(Rejection) {
-      try message.withValue { (value) throws(Rejection) in
-        guard let value else { throw Rejection(reason: "tombstone", detail: "the message has no value") }
-        try decode(value, received: received, into: batch, now: now)
-      }
+    try message.withValue { (value) throws(Rejection) in
       try message.withKey { (key) throws(Rejection) in
-        guard let key, !key.isEmpty else {
-          throw Rejection(reason: "no_key", detail: "the message has no key; it must be the device's name")
-        }
-        guard let device = batch.readings.last?.device, key.elementsEqual(batch[device]) else {
-          throw Rejection(reason: "key_mismatch", detail: "the key is not the device's name")
-        }
+        try decode(value: value, key: key, received: received, into: batch, now: now)
+      }
+    }
+    return received
+  }
+
+  /// Decodes a message's value and key into a batch, which stays as it was when this throws.
+  /// - Parameter received: when Sluice got it, in milliseconds since 1970: the time of a reading that has none.
+  package func decode(
+    value: UnsafeRawBufferPointer?, key: UnsafeRawBufferPointer?, received: Int64, into batch: ReadingBatch, now: Int64
+  ) throws(Rejection) {
+    guard let value else { throw Rejection(reason: "tombstone", detail: "the message has no value") }
+    let mark = batch.mark
+    try decode(value, received: received, into: batch, now: now)
+    do throws(Rejection) {
+      guard let key, !key.isEmpty else {
+        throw Rejection(reason: "no_key", detail: "the message has no key; it must be the device's name")
+      }
+      guard let device = batch.readings.last?.device, Self.isEqual(key, batch[device]) else {
+        throw Rejection(reason: "key_mismatch", detail: "the key is not the device's name")
       }
     } catch {
       batch.roll(back: mark)
       throw error
     }
-    return received
   }
 
   private func decode(
@@ -62,6 +71,11 @@ final class MessageDecoder {
       case .refused(let error): throw Rejection(reason: error.code.rawValue, detail: "\(error)")
       }
     }
+  }
+
+  private static func isEqual(_ key: UnsafeRawBufferPointer, _ device: UnsafeRawBufferPointer) -> Bool {
+    guard let first = key.baseAddress, let second = device.baseAddress else { return key.count == device.count }
+    return key.count == device.count && memcmp(first, second, key.count) == 0
   }
 
   private static func received(_ message: ConsumedMessage, now: Int64) -> Int64 {

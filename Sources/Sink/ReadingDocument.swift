@@ -1,5 +1,5 @@
-import MongoDB
-import Readings
+package import MongoDB
+package import Readings
 
 /// How readings lie in the database.
 package enum Layout: String, Sendable, CaseIterable {
@@ -10,14 +10,19 @@ package enum Layout: String, Sendable, CaseIterable {
 }
 
 /// Writes a reading as a document of the collection `readings`.
-struct ReadingDocument {
+package struct ReadingDocument {
   let layout: Layout
   /// The topic, as part of `_id`.
   let topic: String
 
+  package init(layout: Layout, topic: String) {
+    self.layout = layout
+    self.topic = topic
+  }
+
   /// Appends one document; its fields are always in this order, which time-series collections store best.
-  func append(
-    _ reading: Reading, of batch: ReadingBatch, from origin: SinkBatch.Origin, epoch: Int32,
+  package func append(
+    _ reading: Reading, of batch: ReadingBatch, from origin: Origin, epoch: Int32,
     to documents: inout BSONBatch
   ) {
     documents.append { document in

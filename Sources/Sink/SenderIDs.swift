@@ -45,7 +45,7 @@ struct SenderIDs: Sendable {
       // One that has expired since is no repeat either.
       guard let first = firsts[Self.key(batch, index)] else { return false }
       let origin = batch.origins[index]
-      return first != Origin(partition: origin.partition, offset: origin.offset)
+      return first != Place(partition: origin.partition, offset: origin.offset)
     }
   }
 
@@ -63,19 +63,19 @@ struct SenderIDs: Sendable {
     }
   }
 
-  private struct Origin: Equatable {
+  private struct Place: Equatable {
     let partition: Int32
     let offset: Int64
   }
 
-  private func firsts(of keys: [String]) throws(MongoError) -> [String: Origin] {
-    var firsts: [String: Origin] = [:]
+  private func firsts(of keys: [String]) throws(MongoError) -> [String: Place] {
+    var firsts: [String: Place] = [:]
     try pool.withClient { (client) throws(MongoError) in
       try client.find(
         database, DatabaseSchema.seen, filter: ["_id": ["$in": .array(keys.map { .string($0) })]], options: [:]
       ) { entry in
         if let key = entry["_id"]?.string, let partition = entry["p"]?.int, let offset = entry["o"]?.int {
-          firsts[key] = Origin(partition: Int32(truncatingIfNeeded: partition), offset: offset)
+          firsts[key] = Place(partition: Int32(truncatingIfNeeded: partition), offset: offset)
         }
       }
     }

@@ -2,20 +2,24 @@ import Kafka
 import Operations
 import Readings
 
+/// Where a reading came from.
+package struct Origin: Sendable {
+  let partition: Int32
+  let offset: Int64
+  /// When Sluice got it, in milliseconds since 1970.
+  let received: Int64
+
+  package init(partition: Int32, offset: Int64, received: Int64) {
+    self.partition = partition
+    self.offset = offset
+    self.received = received
+  }
+}
+
 /// What was read from the topic and is to be written together.
 ///
 /// `@unchecked Sendable`: filled by the polling thread, then handed over whole to the writing thread.
 final class SinkBatch: @unchecked Sendable {
-  /// Where a reading came from.
-  struct Origin {
-    let partition: Int32
-    let offset: Int64
-    /// When Sluice got it, in milliseconds since 1970.
-    let received: Int64
-    /// Kept for its bytes, in case the database refuses the document.
-    let message: ConsumedMessage
-  }
-
   /// A message that is no reading.
   struct Reject {
     let message: ConsumedMessage
@@ -26,7 +30,10 @@ final class SinkBatch: @unchecked Sendable {
   /// The assignment under which it was read: what came under an earlier one is another sink's by now.
   let generation: Int
   let readings = ReadingBatch(textCapacity: 64 << 10)
+  /// Of each reading.
   private(set) var origins: [Origin] = []
+  /// Of each reading: kept for its bytes, in case the database refuses the document.
+  private(set) var messages: [ConsumedMessage] = []
   private(set) var rejects: [Reject] = []
   /// The offset behind the last message, by partition.
   private(set) var next: [Int32: Int64] = [:]
@@ -67,7 +74,8 @@ final class SinkBatch: @unchecked Sendable {
     byteCount += message.byteCount + 128
     do {
       let received = try decoder.decode(message, into: readings, now: now)
-      origins.append(Origin(partition: partition, offset: offset, received: received, message: message))
+      origins.append(Origin(partition: partition, offset: offset, received: received))
+      messages.append(message)
     } catch {
       rejects.append(Reject(message: message, reason: error.reason, detail: error.detail))
     }

@@ -34,11 +34,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     /// Whether a time-series collection is written to under the ledger. Without it a reading may be there twice: for the
     /// test that has to find that out.
     package var keepsLedger: Bool
+    /// Whether the hours that change are noted for a `Summarizer`.
+    package var marksHours: Bool
 
     package init(
       kafka: KafkaConfiguration, topic: String, group: String, schema: DatabaseSchema, bounds: TimeBounds,
       batchReadings: Int, batchDelay: Duration, backlog: Backlog? = nil,
-      offsetBase: Int64 = 0, keepsLedger: Bool = true
+      offsetBase: Int64 = 0, keepsLedger: Bool = true, marksHours: Bool = false
     ) {
       self.kafka = kafka
       self.topic = topic
@@ -50,6 +52,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       self.backlog = backlog
       self.offsetBase = offsetBase
       self.keepsLedger = keepsLedger
+      self.marksHours = marksHours
     }
   }
 
@@ -60,8 +63,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   /// How long a writer may hold up a rebalance; then its batch is given up.
   private static let drainTimeout: Duration = .seconds(5)
 
-  /// How often it is counted what is not written yet.
-  private static let lagInterval: Duration = .seconds(2)
+  /// How often it is looked at what is not written yet, and whether the group has it.
+  private static let watchInterval: Duration = .seconds(2)
 
   private let configuration: Configuration
   private let store: ReadingStore
@@ -74,6 +77,9 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let databaseState: StateLog
   private let deadLetterState: StateLog
   private let consumerState: StateLog
+  private let groupState: StateLog
+  private let kafkaHealth: HealthComponent
+  private let place = Mutex(GroupPlace(now: Clock.monotonic()))
   private let observer: ClientLog
   private let generation = Generation()
   /// One batch waits while another is written.
@@ -105,19 +111,26 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     deadLetterState = StateLog("dead letters", log: log, health: health.component("dead_letters"))
     deadLetterState.ok()
     consumerState = StateLog("consumer", log: log)
+    kafkaHealth = health.component("kafka")
+    groupState = StateLog("group", log: log, health: health.component("group"))
+    // Before it has joined: the database and Kafka say whether it can.
+    groupState.ok()
     observer = ClientLog(log.component("kafka"))
     decoder = MessageDecoder(bounds: configuration.bounds, unknownMembers: self.metrics.unknownMembers)
     batch = SinkBatch(generation: 0)
   }
 
-  /// Starts its two threads.
-  /// - Parameter ended: called when both have ended: to close what they used.
+  /// Starts its three threads.
+  /// - Parameter ended: called when reading and writing have ended: to close what they used.
   package func start(
     under supervisor: Supervisor, ended: @escaping @Sendable () -> Void
   ) throws(KafkaError) {
     var kafka = configuration.kafka
     let settings = [
       "session.timeout.ms": "\(Self.sessionTimeout.components.seconds * 1_000)", "heartbeat.interval.ms": "2000",
+      // Also how long librdkafka waits for an answer to its request to join: it stays out so long when that is lost. No call
+      // on the polling thread takes as much.
+      "max.poll.interval.ms": "60000",
       "partition.assignment.strategy": "range,roundrobin",
       // Bounds what librdkafka fetches ahead, per consumer. It does not count headers: so few messages are enough to wait
       // with the next fetch, which brings a mebibyte of each partition.
@@ -147,6 +160,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
       metrics: metrics,
       state: databaseState, deadLetterState: deadLetterState, log: log,
+      marksHours: configuration.marksHours,
       commit: { [lag, log] stored, wait in
         let offsets = stored.mapValues { $0 - offsetBase }
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })
@@ -178,13 +192,23 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
         poll(consumer)
       }
     }
-    supervisor.start("sink-lag", mayEnd: true) { [lag] in
+    supervisor.start("sink-watch", mayEnd: true) { [self] in
       repeat {
         // Until brokers answer there is nothing to say; the consumer says that they do not.
         do throws(KafkaError) { try lag.observe(consumer) } catch {}
-      } while !supervisor.waitForStop(timeout: Self.lagInterval)
+        seeAboutGroup()
+      } while !supervisor.waitForStop(timeout: Self.watchInterval)
     }
     supervisor.onStop("consumer") { consumer.wake() }
+  }
+
+  private func seeAboutGroup() {
+    let isKafkaThere = kafkaHealth.state == .ok
+    switch place.withLock({ $0.state(at: Clock.monotonic(), isKafkaThere: isKafkaThere) }) {
+    case .within: groupState.ok()
+    case .between: break
+    case .out: groupState.failing("this sink has no place in its consumer group, and reads nothing")
+    }
   }
 
   /// Reads a message, or waits for one; hands the batch over when it is full, or when the writer is idle and the batch has
@@ -247,6 +271,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
 
   package func assigned(_ partitions: [TopicPartition], by consumer: Consumer) -> [TopicPartition: Int64] {
     assigned = partitions
+    place.withLock { $0.joined() }
     lag.assigned(partitions)
     batch = SinkBatch(generation: generation.current)
     log.info("partitions assigned", ["partitions": .string(Self.list(partitions))])
@@ -288,6 +313,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     assigned = []
     batch = SinkBatch(generation: generation.current)
     lag.ended(partitions)
+    place.withLock { $0.left(at: Clock.monotonic()) }
     log.info("partitions given up", ["partitions": .string(Self.list(partitions))])
   }
 

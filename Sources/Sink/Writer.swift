@@ -11,6 +11,9 @@ final class Writer: @unchecked Sendable {
   /// How often offsets are committed and device states written while batches keep coming.
   private static let flushInterval: Duration = .seconds(2)
 
+  /// Series whose states may wait to be written.
+  private static let flushedSeries = 20_000
+
   /// How long the group has to notice that a partition is another's, before this sink takes it back.
   private static let grace: Duration = .seconds(3)
 
@@ -28,7 +31,7 @@ final class Writer: @unchecked Sendable {
   /// Called when there is nothing more to write.
   private let becameIdle: @Sendable () -> Void
 
-  private var devices = DeviceStates()
+  private var devices: DeviceStates
   private var uncommitted: [Int32: Int64] = [:]
   private var uncommittedGeneration = 0
   private var lastFlush = Clock.monotonic()
@@ -41,7 +44,7 @@ final class Writer: @unchecked Sendable {
   init(
     store: ReadingStore, inserter: any Inserter, deadLetters: DeadLetterProducer, generation: Generation,
     supervisor: Supervisor,
-    metrics: SinkMetrics, state: StateLog, deadLetterState: StateLog, log: Log,
+    metrics: SinkMetrics, state: StateLog, deadLetterState: StateLog, log: Log, marksHours: Bool,
     commit: @escaping @Sendable ([Int32: Int64], Bool) -> Void,
     becameIdle: @escaping @Sendable () -> Void
   ) {
@@ -54,6 +57,7 @@ final class Writer: @unchecked Sendable {
     self.state = state
     self.deadLetterState = deadLetterState
     self.log = log
+    devices = DeviceStates(marksHours: marksHours)
     self.commit = commit
     self.becameIdle = becameIdle
   }
@@ -69,7 +73,7 @@ final class Writer: @unchecked Sendable {
       switch queue.take(timeout: .seconds(1)) {
       case .batch(let batch):
         write(batch)
-        if Clock.monotonic() - lastFlush >= Self.flushInterval {
+        if Clock.monotonic() - lastFlush >= Self.flushInterval || devices.count >= Self.flushedSeries {
           flush(wait: false)
           examine()
         }
@@ -106,7 +110,7 @@ final class Writer: @unchecked Sendable {
       batch.rejects
       + refused.map { refusal in
         SinkBatch.Reject(
-          message: batch.origins[refusal.index].message, reason: "refused_by_database", detail: refusal.detail)
+          message: batch.messages[refusal.index], reason: "refused_by_database", detail: refusal.detail)
       }
     if !rejects.isEmpty {
       guard publish(rejects, of: batch) else { return }

@@ -20,13 +20,15 @@ enum SinkCommand: Command {
     let link = try service.link(topics: [settings.string(.kafkaTopic), deadLetterTopic])
     let pool = try Service.pool(settings, size: 2)
     let recoveryPool = try Service.pool(settings, size: 1, timeout: settings.duration(.mongodbTimeout) * 6)
+    let interval = settings.duration(.summariesInterval)
     do {
       let sink = SinkService(
         SinkService.Configuration(
           kafka: try Service.kafka(settings), topic: settings.string(.kafkaTopic), group: settings.string(.kafkaGroup),
           schema: Service.schema(settings), bounds: Service.bounds(settings),
           batchReadings: settings.int(.batchReadings), batchDelay: settings.duration(.batchDelay),
-          backlog: service.backlog, offsetBase: service.offsetBase, keepsLedger: service.breakage != .noLedger),
+          backlog: service.backlog, offsetBase: service.offsetBase, keepsLedger: service.breakage != .noLedger,
+          marksHours: interval > .zero),
         pool: pool, recoveryPool: recoveryPool, deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic),
         log: service.log,
         health: service.health, metrics: service.metrics)
@@ -34,6 +36,13 @@ enum SinkCommand: Command {
         link.close(timeout: .seconds(5))
         pool.close()
         recoveryPool.close()
+      }
+      if interval > .zero {
+        // No longer for an answer than the process may take to stop.
+        let pool = try Service.pool(settings, size: 2, timeout: settings.duration(.shutdownTimeout) * 3 / 4)
+        Summarizer(
+          Service.schema(settings), pool: pool, interval: interval, supervisor: service.supervisor, log: service.log
+        ).start()
       }
     } catch let error as CommandError {
       throw error

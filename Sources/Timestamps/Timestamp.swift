@@ -63,13 +63,13 @@ package enum Timestamp {
     precondition(out.count >= formattedCount)
     let milliseconds = min(max(milliseconds, -62_167_219_200_000), 253_402_300_799_999)
     let days = floorDivide(milliseconds, 86_400_000)
-    let rest = milliseconds - days * 86_400_000
+    let rest = UInt32(truncatingIfNeeded: milliseconds - days * 86_400_000)
     let (year, month, day) = civilFromDays(days)
-    put(year, 4, out, 0)
+    put(UInt32(truncatingIfNeeded: year), 4, out, 0)
     out[4] = UInt8(ascii: "-")
-    put(month, 2, out, 5)
+    put(UInt32(truncatingIfNeeded: month), 2, out, 5)
     out[7] = UInt8(ascii: "-")
-    put(day, 2, out, 8)
+    put(UInt32(truncatingIfNeeded: day), 2, out, 8)
     out[10] = UInt8(ascii: "T")
     put(rest / 3_600_000, 2, out, 11)
     out[13] = UInt8(ascii: ":")
@@ -101,7 +101,7 @@ package enum Timestamp {
   }
 
   @inline(__always)
-  private static func put(_ value: Int64, _ count: Int, _ out: UnsafeMutableRawBufferPointer, _ start: Int) {
+  private static func put(_ value: UInt32, _ count: Int, _ out: UnsafeMutableRawBufferPointer, _ start: Int) {
     var value = value
     for index in stride(from: start + count - 1, through: start, by: -1) {
       out[index] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value % 10)

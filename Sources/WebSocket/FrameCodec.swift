@@ -15,12 +15,17 @@ protocol FrameEvents: AnyObject {
 /// The server's side of the framing of one connection, without its socket: bytes go in and come out.
 ///
 /// Pings are answered, and a close frame too, by the library. It is not `Sendable`: one thread uses it.
+///
+/// When something is wrong with what the client sends, its close frame waits for `close`, so that the answers to what
+/// came before can go first.
 @safe final class FrameCodec {
   /// What is to be sent.
   private(set) var output: [UInt8] = []
-  /// The client sent what the protocol forbids, and nothing of what it sends is read any more.
-  private(set) var hasFailed = false
   private var hasClosed = false
+  /// What the client sent is no frame.
+  private var isBroken = false
+  /// The close frame to that is in `output`.
+  private var closedPastLibrary = false
 
   private let messageLimit: Int
   private var made: wslay_event_context_ptr?
@@ -56,13 +61,15 @@ protocol FrameEvents: AnyObject {
   private var context: wslay_event_context_ptr { unsafe made! }
 
   /// Whether a close frame is among what was put into `output`.
-  var closeSent: Bool { unsafe hasFailed || wslay_event_get_close_sent(context) != 0 }
+  var closeSent: Bool { unsafe closedPastLibrary || wslay_event_get_close_sent(context) != 0 }
   var closeReceived: Bool { unsafe wslay_event_get_close_received(context) != 0 }
   /// Whether the client's bytes still mean something.
-  var reads: Bool { unsafe !hasFailed && wslay_event_get_read_enabled(context) != 0 }
+  var reads: Bool { unsafe !isBroken && wslay_event_get_read_enabled(context) != 0 }
+  /// The client sent what may not be, and `close` is to tell it so.
+  var hasFailed: Bool { !reads && !closeReceived && !closeSent }
   /// The code that was sent, or else received; 1006 without any.
   var closeCode: UInt16 {
-    if hasFailed { return CloseReason.protocolError.code }
+    if closedPastLibrary { return CloseReason.protocolError.code }
     let sent = unsafe wslay_event_get_status_code_sent(context)
     return unsafe sent == 1006 ? wslay_event_get_status_code_received(context) : sent
   }
@@ -76,30 +83,36 @@ protocol FrameEvents: AnyObject {
       unsafe input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
       self.events = nil
     }
-    if unsafe wslay_event_recv(context) != 0 {
-      // Where the frame itself is wrong the library would close without a code. It is the last that is sent.
-      hasFailed = true
-      if unsafe wslay_event_get_close_sent(context) == 0 {
-        output += [0x88, 2, UInt8(CloseReason.protocolError.code >> 8), UInt8(CloseReason.protocolError.code & 255)]
-      }
-    } else {
-      flush()
-    }
+    if unsafe wslay_event_recv(context) != 0 { isBroken = true }
+    flush()
     return unsafe bytes.count - input.count
   }
 
   /// Puts a message into `output`, unless a close frame is there.
   func send(_ message: [UInt8], isText: Bool) {
-    queue(UInt8((isText ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME).rawValue), message)
+    let opcode = UInt8((isText ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME).rawValue)
+    guard hasFailed else { return queue(opcode, message) }
+    // The library has its close frame ready, and takes nothing behind that.
+    output += [0x80 | opcode] + Self.length(message.count)
+    output += message
   }
 
   /// Puts a ping into `output`.
   func ping() { queue(UInt8(WSLAY_PING.rawValue), []) }
 
-  /// Puts a close frame into `output`, unless there is one. Messages are not reported any more.
+  /// Puts a close frame into `output`, unless there is one; after a failure with the reason of that. Messages are not
+  /// reported any more.
   func close(_ reason: CloseReason) {
-    queueClose(reason)
-    flush()
+    guard !closeSent else { return }
+    guard isBroken else {
+      queueClose(reason)
+      _ = unsafe wslay_event_send(context)
+      return
+    }
+    // The library would close without a code.
+    let code = CloseReason.protocolError.code
+    output += [0x88, 2, UInt8(code >> 8), UInt8(code & 255)]
+    closedPastLibrary = true
   }
 
   /// Takes away what was sent.
@@ -120,8 +133,18 @@ protocol FrameEvents: AnyObject {
   }
 
   private func flush() {
-    guard !hasFailed else { return }
+    guard !hasFailed, !closedPastLibrary else { return }
     _ = unsafe wslay_event_send(context)
+  }
+
+  /// The second byte of a server's frame, and those of the length that it announces (RFC 6455, 5.2).
+  private static func length(_ count: Int) -> [UInt8] {
+    func bytes(_ size: Int) -> [UInt8] { (0..<size).reversed().map { UInt8(truncatingIfNeeded: count >> (8 * $0)) } }
+    return switch count {
+    case ..<126: bytes(1)
+    case ..<65_536: [126] + bytes(2)
+    default: [127] + bytes(8)
+    }
   }
 
   private func fail(_ reason: CloseReason) {

@@ -174,8 +174,9 @@ final class ServedConnection: FrameEvents {
   }
 
   private func advance(_ now: Int64) {
-    if phase == .draining, connection.inFlight == 0 { codec.close(.shuttingDown) }
-    if phase == .open || phase == .draining, codec.closeSent || !codec.reads {
+    if phase == .open, codec.hasFailed { phase = .draining }
+    if phase == .draining, connection.isSettled { codec.close(.shuttingDown) }
+    if phase == .open || phase == .draining, codec.closeSent {
       if phase == .open, codec.closeReceived { cause = .client }
       phase = .closing
       watch.closing(now)

@@ -52,6 +52,9 @@ package final class WebSocketConnection: Sendable {
 
   var inFlight: Int { outbox.withLock { $0.inFlight } }
 
+  /// Whether everything is answered, and every answer taken.
+  var isSettled: Bool { outbox.withLock { $0.inFlight == 0 && $0.answers.isEmpty } }
+
   /// Takes what there is to send.
   func take() -> (answers: [(message: [UInt8], isText: Bool)], closeReason: CloseReason?) {
     outbox.withLock { outbox in

@@ -11,7 +11,7 @@ import Testing
 
   /// The ids of what a message holds, "-" for none.
   private func ids(
-    _ payload: String, _ topic: String = "sensors/d/t", qos: Int = 1, isDuplicate: Bool = false, now: Int64 = now,
+    _ payload: String, _ topic: String = "sensors/d/t", qos: Int = 1, now: Int64 = now,
     deduplicates: Bool = true
   ) throws -> [String] {
     let translation = Translation(
@@ -20,7 +20,7 @@ import Testing
     // Another before it: a batch holds the readings of many messages.
     _ = translation.add(MQTTMessage(topic: "sensors/other/t", payload: Array(Self.timed.utf8), qos: 0), now: now)
     _ = translation.add(
-      MQTTMessage(topic: topic, payload: Array(payload.utf8), qos: qos, isDuplicate: isDuplicate), now: now)
+      MQTTMessage(topic: topic, payload: Array(payload.utf8), qos: qos), now: now)
     #expect(translation.refused.isEmpty)
     let ids = translation.readings.readings.map { reading in
       reading.id.isEmpty ? "-" : String(decoding: translation.readings[reading.id], as: UTF8.self)
@@ -37,7 +37,6 @@ import Testing
   @Test func isTheSameAtEachDelivery() throws {
     let id = try ids(Self.timed)
     #expect(id[0].hasPrefix("mqtt-") && id[0].utf8.count == 27)
-    #expect(try ids(Self.timed, isDuplicate: true) == id)
     #expect(try ids(Self.timed, now: Self.now + 3_600_000) == id)
     #expect(try ids(Self.timed, qos: 2) == id)
   }
@@ -47,7 +46,6 @@ import Testing
   ])
   func isAbsentWhereTheSenderGaveNoTime(_ payload: String) throws {
     #expect(try ids(payload) == ["-"])
-    #expect(try ids(payload, isDuplicate: true) == ["-"])
   }
 
   @Test func isAbsentWhereItHasNoUse() throws {

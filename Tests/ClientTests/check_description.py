@@ -18,6 +18,8 @@ def check(examples, keys):
         words = [
             Path(sys.executable).with_name("schemathesis"), "--config-file", HERE / "schemathesis.toml", "run",
             f"{dev.url}/openapi.json", "--checks", "all", "--max-examples", examples, "--generation-database", "none", *key,
+            # A job that was cancelled is still there to be asked for.
+            "--exclude-checks", "use_after_free",
         ]  # fmt: skip
         environment = os.environ | {"SCHEMATHESIS_HOOKS": "described", "PYTHONPATH": str(HERE)}
         return subprocess.run(words, env=environment, cwd=dev.folder).returncode

@@ -194,6 +194,8 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     #expect(process.wait(timeout: .seconds(120)) == 1)
     #expect(try roles.run(["dlq", "list"]).code == 1)
     try kafka.resume()
+    // A node that slept for so long has to find its place in the cluster again.
+    try eventually(timeout: .seconds(180), "Kafka is back") { try roles.run(["dlq", "list"]).code == 0 }
     let last = numbers(try redrive(roles, ["--rate", "0"]))
     #expect(last.count == 3 && last[0] > 0 && last[0] + last[1] == 600, "\(last)")
     try expectStored(roles, 0..<600)

@@ -89,6 +89,69 @@ import Testing
     #expect(result.code != 0 && result.error.contains(reason), "\(result)")
   }
 
+  /// Devices that show a certificate instead of a key.
+  @Test(.enabled(if: KafkaServer.isAvailable && MongoServer.isAvailable, "needs Kafka and MongoDB"))
+  func aCertificateStandsForItsKey() throws {
+    let (server, authority, stranger) = (try TLSFixture(), try TLSFixture(), try TLSFixture())
+    for name in ["known", "revoked", "unknown"] {
+      let made = try TestServers.run([
+        "/bin/sh", "-c",
+        """
+        cd \(folder) && openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=\(name) \
+        -keyout \(name).key -out \(name).request && openssl x509 -req -days 2 -in \(name).request \
+        -CA \(authority.certificate) -CAkey \(authority.key) -CAcreateserial -out \(name).pem
+        """,
+      ])
+      #expect(made.code == 0, "\(made.output)")
+    }
+    // As openssl writes it, with colons.
+    func fingerprint(_ file: String) throws -> String {
+      let output = try TestServers.run(["openssl", "x509", "-in", file, "-noout", "-fingerprint", "-sha256"]).output
+      return String(output.split(separator: "=").last ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+    for (name, device) in [("known", "mine"), ("revoked", "mine")] {
+      let made = try sluice(
+        "keys", "create", "--name", name, "--device", device, "--certificate", fingerprint("\(folder)/\(name).pem"))
+      #expect(made.code == 0, "\(made.error)")
+    }
+    // Known by its fingerprint, but nobody vouches for it.
+    let foreign = try sluice(
+      "keys", "create", "--name", "stranger", "--device", "mine", "--certificate", fingerprint(stranger.certificate))
+    #expect(foreign.code == 0)
+    #expect(try sluice("keys", "revoke", "revoked").code == 0)
+    let roles = try Roles(
+      kafka: KafkaServer.shared().bootstrapServers, mongo: MongoServer.shared().uri,
+      settings: [
+        "SLUICE_AUTH": "keys", "SLUICE_KEYS_FILE": "\(folder)/keys.json", "SLUICE_TLS_CERTIFICATE": server.certificate,
+        "SLUICE_TLS_KEY": server.key, "SLUICE_TLS_CLIENT_CA": authority.certificate,
+      ])
+    let port = TestServers.freePort()
+    try roles.start("ingest", ["--http-listen", "127.0.0.1:\(port)"])
+    func status(_ certificate: [String], device: String = "mine", secret: String? = nil) throws -> String {
+      try TestServers.run(
+        ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30", "--cacert", server.certificate]
+          + certificate + (secret.map { ["-H", "Authorization: Bearer \($0)"] } ?? [])
+          + [
+            "-H", "Content-Type: application/json", "-d", #"{"device":"\#(device)","sensor":"s","value":1}"#,
+            "https://127.0.0.1:\(port)/v1/readings",
+          ]
+      ).output
+    }
+    func own(_ name: String) -> [String] { ["--cert", "\(folder)/\(name).pem", "--key", "\(folder)/\(name).key"] }
+    #expect(try status(own("known")) == "202" && status(own("known"), device: "other") == "403")
+    #expect(try status(own("revoked")) == "401" && status(own("unknown")) == "401" && status([]) == "401")
+    #expect(try status(["--cert", stranger.certificate, "--key", stranger.key]) == "401")
+    // A key goes before the certificate, also one that is good for nothing.
+    #expect(try status(own("unknown"), secret: foreign.output) == "202")
+    #expect(try status(own("known"), secret: "slk_x") == "401")
+    // The keys file is followed here too.
+    _ = try sluice(
+      "keys", "create", "--name", "new", "--all-devices", "--certificate", fingerprint("\(folder)/unknown.pem"))
+    try eventually("the new key is known") { try status(own("unknown")) == "202" }
+    _ = try sluice("keys", "revoke", "known")
+    try eventually("the old key is not") { try status(own("known")) == "401" }
+  }
+
   @Test(.enabled(if: KafkaServer.isAvailable && MongoServer.isAvailable, "needs Kafka and MongoDB"))
   func aProcessFollowsItsKeysAndNeverTellsThem() throws {
     let first = try sluice("keys", "create", "--name", "first", "--device", "mine").output

@@ -86,17 +86,20 @@ struct LeastPrivilegeTests {
     let isTimeSeries = layout == "timeseries"
     let given: [String: [String: Set<String>]] = [
       "sink": [
-        "readings": isTimeSeries ? ["find", "insert", "remove", "listIndexes"] : ["insert", "listIndexes"],
+        "readings": isTimeSeries ? ["find", "insert", "remove", "listIndexes"] : ["find", "insert", "listIndexes"],
         "ledger": isTimeSeries ? ["find", "insert", "update"] : [], "seen": ["find", "insert", "remove"],
-        "devices": ["insert", "update"],
+        "devices": ["find", "insert", "update"], "summaries": ["find", "insert", "update"],
       ],
-      "grafana": ["readings": ["find"], "devices": ["find"]],
-      "setup": ["readings": ["listIndexes", "collMod", "createIndex"], "seen": ["collMod", "createIndex"]],
+      "grafana": ["readings": ["find"], "devices": ["find"], "summaries": ["find"]],
+      "setup": [
+        "readings": ["listIndexes", "collMod", "createIndex"], "seen": ["collMod", "createIndex"],
+        "summaries": ["collMod", "createIndex"],
+      ],
     ]
     for (user, collections) in given {
       let login = try deployment.login(user)
       defer { login.close() }
-      for collection in ["readings", "ledger", "seen", "devices", "elsewhere", "system.buckets.readings"] {
+      for collection in ["readings", "ledger", "seen", "devices", "summaries", "elsewhere", "system.buckets.readings"] {
         for (action, command) in Self.commands(on: collection) {
           let code = deployment.attempt(login, command)
           let isGiven = collections[collection]?.contains(action) == true
@@ -137,7 +140,7 @@ struct LeastPrivilegeTests {
     let deployment = try Deployment(layout: layout)
     let roles = deployment.roles
     let admin = deployment.server.uri(user: "admin", password: "admin")
-    for collection in ["readings", "devices", "ledger", "seen"] {
+    for collection in ["readings", "devices", "ledger", "seen", "summaries"] {
       try Roles.command(admin, roles.database, ["drop": .string(collection)])
     }
     for retention in ["90d", "90d", "30d"] {
@@ -149,7 +152,7 @@ struct LeastPrivilegeTests {
     ])
     #expect(refused.code == 1 && refused.output.contains("not authorized"), "\(refused.output)")
 
-    let login = ["SLUICE_MONGODB_URI": deployment.uri("sink")]
+    let login = ["SLUICE_MONGODB_URI": deployment.uri("sink"), "SLUICE_SUMMARIES_INTERVAL": "1s"]
     let writer = try TopicWriter(KafkaServer.shared().bootstrapServers, roles.topic)
     func write(_ range: Range<Int>) throws {
       try writer.write(range.map { .reading($0) })
@@ -168,8 +171,11 @@ struct LeastPrivilegeTests {
     try eventually("everything is stored") { try roles.count() >= 2_000 }
     let stored = try roles.stored()
     #expect(stored.count == 1_000 && stored.values.allSatisfy { $0 == 2 })
+    // Three documents of each device and sensor, and whose turn it is.
+    try eventually("it is summarised") { try roles.count("summaries") >= 4 }
     #expect(second.terminate() == 0)
     #expect(second.lines("mongodb is failing") == 0, "\(second.log)")
+    #expect(second.lines("summaries is failing") == 0, "\(second.log)")
 
     let check = try roles.run(["check", "--mongodb-uri", deployment.uri("sink")])
     #expect(check.output.split(separator: "\n").count { $0.hasPrefix("ok ") && $0.contains(" SLUICE_MONGODB_") } >= 3)

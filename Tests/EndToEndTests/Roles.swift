@@ -110,10 +110,10 @@ final class Roles {
   }
 
   /// How many readings are in the database.
-  func count() throws -> Int {
+  func count(_ collection: String = "readings") throws -> Int {
     let pool = try MongoPool(uri: mongo, applicationName: "tests", maximumSize: 1, timeout: .seconds(60))
     defer { pool.close() }
-    return try pool.withClient { (client) throws(MongoError) in Int(try client.count(database, "readings")) }
+    return try pool.withClient { (client) throws(MongoError) in Int(try client.count(database, collection)) }
   }
 
   /// What `sluice simulate` wrote to its accepted file: device and sequence number of each accepted reading.

@@ -203,3 +203,14 @@ class Dev:
         self.client.close()
         self.process.stop()
         shutil.rmtree(self.folder)
+
+
+class Brokered:
+    """For test cases: a broker and what it takes, both ended with the test."""
+
+    def broker(self, *options, **more):
+        broker = Broker(**more)
+        self.addCleanup(broker.stop)
+        subscriber = Subscriber(broker, *options)
+        self.addCleanup(subscriber.stop)
+        return broker, subscriber

@@ -12,7 +12,7 @@ import time
 import unittest
 
 from boards import Board, build
-from support import ARDUINO, CXX, HERE, Broker, Dev, Subscriber, folder, run, until
+from support import ARDUINO, CXX, HERE, Brokered, Dev, folder, run, until
 from together import load_tests  # noqa: F401: unittest looks for it here
 
 HAS_TOOLS = bool(shutil.which("avr-g++")) and os.path.exists("/usr/include/simavr/sim_avr.h")
@@ -69,18 +69,11 @@ class BuildTests(unittest.TestCase):
 
 
 @unittest.skipUnless(HAS_TOOLS, NEEDS)
-class BoardTests(unittest.TestCase):
+class BoardTests(Brokered, unittest.TestCase):
     def start(self, program, broker, **options):
         board = Board(program, broker.port if broker else None, **options)
         self.addCleanup(board.stop, kill=True)
         return board
-
-    def broker(self, *options, **more):
-        broker = Broker(**more)
-        self.addCleanup(broker.stop)
-        subscriber = Subscriber(broker, *options)
-        self.addCleanup(subscriber.stop)
-        return broker, subscriber
 
     def test_readings_and_no_echo(self):
         broker, subscriber = self.broker()

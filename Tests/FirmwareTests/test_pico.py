@@ -14,7 +14,7 @@ import unittest
 import zoneinfo
 from pathlib import Path
 
-from support import HERE, PICO, ROOT, TOOLS, Broker, Dev, Process, Subscriber, folder, run, until
+from support import HERE, PICO, ROOT, TOOLS, Brokered, Dev, Process, folder, run, until
 from together import load_tests  # noqa: F401: unittest looks for it here
 
 BOARD = HERE / "pico/board"
@@ -123,20 +123,13 @@ class Detector(Process):
 
 
 @unittest.skipIf(MISSING, MISSING)
-class ProgramTests(unittest.TestCase):
+class ProgramTests(Brokered, unittest.TestCase):
     def start(self, broker, **options):
         detector = Detector(broker if isinstance(broker, int) else broker.port, **options)
         self.addCleanup(detector.stop)
         # The background is learned.
         detector.expect("clear")
         return detector
-
-    def broker(self, *options, **more):
-        broker = Broker(**more)
-        self.addCleanup(broker.stop)
-        subscriber = Subscriber(broker, *options)
-        self.addCleanup(subscriber.stop)
-        return broker, subscriber
 
     def triggers(self, subscriber):
         return [round(payload["value"]) for _, _, payload in subscriber.messages("distance")][1::2]

@@ -15,6 +15,7 @@ from pymongo import MongoClient
 import grafana
 
 PROGRAM = Path(os.environ.get("SLUICE_TEST_SERVERS", grafana.ROOT.parent / "shared/servers")) / "mongodb/secantusd-rs"
+DELAYS = (10, 60, 300, 3600, 86400)
 MINUTE, HOUR, DAY = dt.timedelta(minutes=1), dt.timedelta(hours=1), dt.timedelta(days=1)
 
 
@@ -39,6 +40,11 @@ class Server:
 
     def connect(self, **user):
         return MongoClient("127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=30_000, **user)
+
+    def processor(self):
+        """Seconds of processor time that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def restart_with_users(self):
         self.end()
@@ -66,6 +72,8 @@ def prepare(database, layout):
     else:
         database.readings.create_index([("meta.device", 1), ("meta.sensor", 1), ("ts", -1)], name="device_sensor_ts")
         database.readings.create_index([("ts", 1)], name="expiry", expireAfterSeconds=expiry)
+    database.summaries.create_index([("kind", 1), ("meta.sensor", 1), ("until", 1)], name="kind_sensor_until")
+    database.summaries.create_index([("until", 1)], name="expiry", expireAfterSeconds=expiry)
 
 
 def document(layout, number, reading):
@@ -96,6 +104,8 @@ def store(database, layout, readings):
             "_id": reading["device"], "firstSeen": reading["ts"], "lastSeen": reading["ts"], "sensors": {}})
         state["firstSeen"] = min(state["firstSeen"], reading["ts"])
         state["lastSeen"] = max(state["lastSeen"], reading["ts"])
+        if reading["ts"] >= state.get("tagged", reading["ts"]):
+            state |= {"tags": reading["tags"], "tagged": reading["ts"]}
         key = reading["sensor"].replace(".", "．")
         if key not in state["sensors"] or reading["ts"] >= state["sensors"][key]["ts"]:
             latest = {name: reading[name] for name in ("sensor", "ts", "value", "boolean", "text", "unit") if name in reading}
@@ -104,6 +114,71 @@ def store(database, layout, readings):
         database.readings.insert_many(batch, ordered=False)
     database.devices.insert_many(states.values())
     return number + 1
+
+
+def summarize(database, readings):
+    """Writes the summaries of readings."""
+    batch = []
+    for made in summaries(readings):
+        batch.append(made)
+        if len(batch) == 5000:
+            database.summaries.insert_many(batch, ordered=False)
+            batch = []
+    if batch:
+        database.summaries.insert_many(batch, ordered=False)
+
+
+class Summary:
+    """What readings come to, as Sources/Sink/Summaries/Summary.swift has it."""
+
+    def __init__(self):
+        self.fields = {"readings": 0, "lag": 0, **{f"s{delay}": 0 for delay in DELAYS}}
+
+    def least(self, name, value, choose=min):
+        self.fields[name] = choose(self.fields[name], value) if name in self.fields else value
+
+    def add(self, reading):
+        fields, lag = self.fields, round((reading["received"] - reading["ts"]) / dt.timedelta(milliseconds=1))
+        fields["readings"] += 1
+        fields["lag"] += lag
+        for delay in DELAYS:
+            fields[f"s{delay}"] += lag > delay * 1000
+        for name, value in (("first", reading["ts"]), ("lagMin", lag)):
+            self.least(name, value)
+        for name, value in (("last", reading["ts"]), ("lagMax", lag)):
+            self.least(name, value, max)
+        if (value := reading.get("value")) is not None:
+            for name, more in (("n", 1), ("sum", value), ("squares", value * value)):
+                fields[name] = fields.get(name, 0) + more
+            self.least("min", value)
+            self.least("max", value, max)
+        if reading.get("boolean"):
+            fields["boolean"] = True
+
+
+def summaries(readings):
+    """The documents that the sink's summarizer makes of readings."""
+    hours, days = {}, {}
+    for reading in readings:
+        start = reading["ts"].replace(hour=0, minute=0, second=0, microsecond=0)
+        series = (reading["device"], reading["sensor"], start)
+        hours.setdefault(series, {}).setdefault(reading["ts"].hour, Summary()).add(reading)
+        days.setdefault(series, Summary()).add(reading)
+    for (device, sensor, start), found in hours.items():
+        number = (start - dt.datetime(1970, 1, 1)).days
+
+        def made(kind, fields):
+            return {"_id": f"{kind}|{number}|{device}|{sensor}", "kind": kind, "meta": {"device": device, "sensor": sensor},
+                    "ts": start, "until": start + DAY, **fields}
+
+        slots = {f"h{hour:02}": found[hour].fields for hour in sorted(found)}
+        gaps = [(slot["last"] - slot["first"]).total_seconds() / (slot["readings"] - 1) for slot in slots.values() if slot["readings"] > 1]
+        gaps += [(b["first"] - a["last"]).total_seconds() for a, b in zip(slots.values(), list(slots.values())[1:])]
+        every = {"every": sorted(gaps)[len(gaps) // 2]} if gaps else {}
+        yield made("hours", slots)
+        yield made("day", days[device, sensor, start].fields | every)
+        if numbers := {name: {"n": slot["n"], "sum": slot["sum"]} for name, slot in slots.items() if "n" in slot}:
+            yield made("profile", numbers)
 
 
 class Fleet:

@@ -1,5 +1,6 @@
 """The dashboards and rules as Grafana reads them, and what it makes of their queries before the database sees them."""
 
+import datetime as dt
 import json
 import re
 import sys
@@ -26,9 +27,14 @@ def rules():
 class Query:
     """A query of MongoDB: of a panel, a variable, or an alert rule."""
 
-    def __init__(self, name, target, board=None, points=None):
-        self.name, self.board, self.points = name, board, points
+    def __init__(self, name, target, board=None, points=None, last=None):
+        """`last`: the time that the panel shows, when it has one of its own."""
+        self.name, self.board, self.points, self.last = name, board, points, last
         self.collection, self.text = target["collection"], target["queryText"]
+
+
+def own_time(panel):
+    return dt.timedelta(hours=int(panel["timeFrom"].removesuffix("h"))) if "timeFrom" in panel else None
 
 
 def queries():
@@ -39,7 +45,7 @@ def queries():
         for panel in board["panels"]:
             for target in panel.get("targets", []):
                 if target["datasource"]["type"] == MONGODB:
-                    yield Query(f"{board['title']}/{panel['title']}/{target['refId']}", target, board, panel.get("maxDataPoints", 1000))
+                    yield Query(f"{board['title']}/{panel['title']}/{target['refId']}", target, board, panel.get("maxDataPoints", 1000), own_time(panel))
     for _, rule in rules():
         target = rule["data"][0]["model"]
         if target["datasource"]["type"] == MONGODB:
@@ -69,6 +75,9 @@ def substitute(text, chosen, start, end, points):
         if name not in chosen:
             return match[0]
         value = chosen[name]
+        if form == "text":
+            # What is shown of the choice.
+            return chosen.get(f"{name}:text", " + ".join(value) if isinstance(value, list) else value)
         if form == "doublequote":
             # An "all value" is taken as it is.
             if value == '""':

@@ -52,6 +52,41 @@ import Testing
     }
   }
 
+  @Test func `Paused at its end, it is asked once more`() throws {
+    try withServer(settings { $0.bodyTimeout = .milliseconds(300) }) { server, service in
+      let client = try RawClient(server.port)
+      for number in 0..<2 {
+        client.send(request("POST", "/again", "Content-Length: 3", body: "abc"))
+        try eventually("it is paused") { service.held.withLock { $0.count } == number + 1 }
+        service.held.withLock { $0[number] }.resume()
+        #expect(try client.response().body == "abc")
+      }
+      #expect(service.counts.withLock { $0.finished } == 4)
+      client.send(request("POST", "/again", body: ""))
+      try eventually("it is paused") { service.held.withLock { $0.count } == 3 }
+      server.stop(timeout: .milliseconds(100))
+      #expect(try client.response().status == 503)
+    }
+  }
+
+  @Test func `An answer comes later, and others meanwhile`() throws {
+    try withServer { server, service in
+      let clients = try (0..<20).map { _ in try RawClient(server.port) }
+      for _ in 0..<2 {
+        for client in clients { client.send(request("POST", "/delayed", "Content-Length: 3", body: "abc")) }
+        try eventually("all are there") { service.counts.withLock { $0.finished } % 20 == 0 }
+        let other = try RawClient(server.port)
+        other.send(request("GET", "/ok"))
+        #expect(try other.response().body == "fine")
+        for client in clients { #expect(try client.response().body == "abc") }
+      }
+      clients[0].send(request("POST", "/delayed", "Content-Length: 3", body: "abc"))
+      try eventually("it is there") { service.counts.withLock { $0.finished } == 41 }
+      server.stop(timeout: .seconds(5))
+      #expect(try clients[0].response().body == "abc")
+    }
+  }
+
   @Test func `Its time goes on afterwards`() throws {
     try withServer(settings { $0.bodyTimeout = .milliseconds(300) }) { server, service in
       let client = try RawClient(server.port)

@@ -7,7 +7,7 @@ import Testing
 ///
 /// `/echo`: the body. `/later`: the body, from another thread. `/limit/n`: refuses a body of more than n bytes, at the
 /// head or while it comes. `/stutter`: the body, of which each piece makes the client wait for another thread; `/paused`: for
-/// the test. `/held`: suspended until the test answers. `/gate`: the same, and the serving thread stands still
+/// the test; `/again`: the body, when it is asked for the second time. `/delayed`: the body, later. `/held`: suspended until the test answers. `/gate`: the same, and the serving thread stands still
 /// until the test opens the gate. Everything else: what `begin` answers by itself.
 final class TestService: RequestHandler {
   struct Counts: Equatable {
@@ -30,7 +30,8 @@ final class TestService: RequestHandler {
     counts.withLock { $0.begun += 1 }
     let path = head.path
     switch path {
-    case "/echo", "/later", "/held", "/gate", "/instant", "/nothing", "/twice", "/stutter", "/paused":
+    case "/echo", "/later", "/held", "/gate", "/instant", "/nothing", "/twice", "/stutter", "/paused", "/again",
+      "/delayed":
       return .receive(Receiver(self, path, limit: .max))
     case _ where path.hasPrefix("/limit/"):
       let limit = Int(path.dropFirst(7))!
@@ -72,6 +73,7 @@ final class TestService: RequestHandler {
     private let path: String
     private let limit: Int
     private var body: [UInt8] = []
+    private var wasAsked = false
 
     init(_ service: TestService, _ path: String, limit: Int) {
       self.service = service
@@ -122,6 +124,11 @@ final class TestService: RequestHandler {
         exchange.suspend()
         for status in [200, 500, 503] { exchange.respond(Response(status: status)) }
       case "/nothing": break
+      case "/again" where !wasAsked:
+        wasAsked = true
+        exchange.pause()
+        service.held.withLock { $0.append(exchange) }
+      case "/delayed": exchange.respondLater(answer)
       default: return answer
       }
       return nil

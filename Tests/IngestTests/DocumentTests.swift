@@ -1,5 +1,6 @@
 import Foundation
 import HTTP
+import HTTPClient
 import Ingest
 import Keys
 import Operations
@@ -276,6 +277,44 @@ private final class Described {
             status: 400)
         }
       }
+    }
+  }
+
+  /// With a body of their own and a thread that answers, they need a server.
+  @Test func `Jobs answer as their operations say`() throws {
+    try withServed { served in
+      let document = try APIDocument(try served.get("/openapi.json").text)
+      let paths = document.operations.filter { $0.key.hasPrefix("/v1/jobs") }
+      #expect(paths.mapValues { Set($0.keys) } == ["/v1/jobs": ["GET", "POST"], "/v1/jobs/{id}": ["DELETE", "GET"]])
+      func check(
+        _ template: String, _ method: String, _ status: Int, path: String? = nil, _ headers: [(String, String)] = [],
+        _ body: String? = nil
+      ) throws -> HTTPResponse {
+        let url = "http://127.0.0.1:\(served.server.port)\(path ?? template)"
+        let answer = try HTTPClient().send(method, url, headers: headers, body: body.map { Array($0.utf8) } ?? [])
+        #expect(answer.status == status, "\(method) \(template): \(answer.text)")
+        let operation = try #require(paths[template]?[method])
+        let headers = answer.headers.map { ($0.name, $0.value) }
+        let problem = document.problem(answer.status, headers, answer.body, to: operation)
+        #expect(problem == nil, "\(method) \(template) \(status)")
+        return answer
+      }
+      let csv = ("Content-Type", "text/csv")
+      let one = #"{"url":"https://example.org/a.csv","format":"csv"}"#
+      let jobs = "/v1/jobs"
+      let taken = try check(jobs, "POST", 202, [Served.lines], "\(reading("d"))\n{}\n")
+      _ = try check(jobs, "POST", 202, [csv], "device,temperature\nd,21.5\n")
+      _ = try check(jobs, "POST", 400, [Served.lines, ("Content-Encoding", "gzip")], "no gzip")
+      _ = try check(jobs, "POST", 400, [Served.json], "{}")
+      _ = try check(jobs, "POST", 403, [Served.json], one)
+      _ = try check(jobs, "POST", 413, [Served.json], String(repeating: " ", count: 17 << 10))
+      _ = try check(jobs, "POST", 415, [("Content-Type", "application/xml")], "<a/>")
+      _ = try check(jobs, "POST", 415, [Served.lines, ("Content-Encoding", "br")], "a")
+      _ = try check(jobs, "GET", 200)
+      let path = try #require(taken.header("Location"))
+      _ = try check("\(jobs)/{id}", "GET", 200, path: path)
+      _ = try check("\(jobs)/{id}", "DELETE", 200, path: path)
+      for method in ["GET", "DELETE"] { _ = try check("\(jobs)/{id}", method, 404, path: "\(jobs)/none") }
     }
   }
 }

@@ -101,6 +101,23 @@ import Testing
     }
   }
 
+  /// Readings that the topic takes one by one are not sent in batches that it does not take.
+  @Test func makesNoBatchesThatAreTooLarge() throws {
+    var options = Served.Options()
+    let kafka = try KafkaServer.shared()
+    options.brokers = kafka.bootstrapServers
+    options.deliveryTimeout = .seconds(60)
+    try withServed(options) { served in
+      try kafka.configure(served.topic, "max.message.bytes=120000")
+      // All of one device, and so of one partition.
+      let lines = (0..<10_000).map { _ in reading("one", "a-sensor-with-a-long-name-that-takes-some-room") + "\n" }
+        .joined()
+      let answer = try served.post(lines, [Served.lines])
+      #expect(
+        answer.status == 202 && answer.text == #"{"accepted":10000}"#, "\(answer.status) \(answer.text.prefix(300))")
+    }
+  }
+
   @Test func takesTwentyThousandReadings() throws {
     var options = Served.Options()
     options.brokers = try KafkaServer.shared().bootstrapServers

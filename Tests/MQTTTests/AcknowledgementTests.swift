@@ -14,17 +14,15 @@ import Testing
     let held = window == 0 ? 1_000 : window
     let first = try subscriber.receive(held)
     #expect(first.map(\.number) == Array(1...held))
-    #expect(first.allSatisfy { $0.qos == 1 && !$0.isDuplicate && !$0.isRetained && $0.topic == "t" })
+    #expect(first.allSatisfy { $0.qos == 1 && !$0.isRetained && $0.topic == "t" })
     subscriber.drop()
 
     #expect(try subscriber.connect(timeout: .seconds(10)))
     let again = try subscriber.receive(held)
     #expect(again.map(\.number) == Array(1...held))
-    #expect(again.allSatisfy { $0.isDuplicate })
     try subscriber.acknowledge()
     let rest = held == 1_000 ? [] : try subscriber.receive(1_000 - held, limit: 300, acknowledging: true)
     #expect(rest.map(\.number) == Array((held + 1)..<1_001))
-    #expect(!rest.contains { $0.isDuplicate })
     subscriber.disconnect()
 
     try server.publish(1_001...1_001)

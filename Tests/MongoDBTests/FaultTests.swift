@@ -54,6 +54,19 @@ struct FaultTests {
     #expect(again.inserted == 1 || again.errors.first?.isDuplicateKey == true)
   }
 
+  /// Not twice, as the library's own repetition of reads would: who is to stop would be late.
+  @Test func aReadFromAServerThatHangsTakesTheTimeoutOnce() throws {
+    let server = try MongoServer()
+    let timeout = Duration.seconds(4)
+    let database = try Database(server.uri, timeout: timeout)
+    #expect(try database.count("c") == 0)
+    server.pause()
+    let start = ContinuousClock.now
+    #expect(throws: MongoError.self) { try database.count("c") }
+    #expect(ContinuousClock.now - start < timeout * 1.9)
+    server.resume()
+  }
+
   /// Repeats a call until it fails. A signal takes a moment to stop all threads of a server, which may still answer.
   private func firstFailure<R>(
     from first: Int32, _ body: (Int32) throws(MongoError) -> R

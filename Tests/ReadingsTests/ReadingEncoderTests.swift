@@ -26,6 +26,24 @@ import Testing
     }
   }
 
+  @Test func decimalsAreWrittenAsTheyWereRead() {
+    var generator = SystemRandomNumberGenerator()
+    var texts = [
+      "0.5", "-0.5", "0.1", "-0.000001", "0.000123", "999999999.999999", "-999999999.5", "21.05", "1000000000.5",
+    ]
+    for _ in 0..<20_000 {
+      let decimals = Int.random(in: 1...6, using: &generator)
+      let whole = Int.random(in: 0...999_999_999, using: &generator) >> Int.random(in: 0...30, using: &generator)
+      let fraction = "\(Int.random(in: 0...999_998, using: &generator) + 1_000_001)".dropFirst().prefix(decimals)
+      guard let last = fraction.lastIndex(where: { $0 != "0" }) else { continue }
+      texts.append("\(Bool.random() ? "-" : "")\(whole).\(fraction[...last])")
+    }
+    for expected in texts {
+      let written = text { ReadingEncoder.append(Double(expected) ?? 0, to: &$0) }
+      #expect(written == expected)
+    }
+  }
+
   @Test(arguments: [(Int64.min, "-9223372036854775808"), (Int64.max, "9223372036854775807"), (0, "0"), (-10, "-10")])
   func integers(_ number: Int64, _ expected: String) {
     #expect(text { ReadingEncoder.append(number, to: &$0) } == expected)

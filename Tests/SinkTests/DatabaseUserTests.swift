@@ -23,20 +23,25 @@ import Testing
         ])
     }
     let common = [
-      privilege("", "listCollections"), privilege("devices", "insert", "update"),
-      privilege("seen", "find", "insert", "remove"),
+      privilege("", "listCollections"), privilege("devices", "find", "insert", "update"),
+      privilege("seen", "find", "insert", "remove"), privilege("summaries", "find", "insert", "update"),
     ]
     expect(
-      .sink, .timeseries, common[0], common[1], common[2],
+      .sink, .timeseries, common[0], common[1], common[2], common[3],
       privilege("readings", "find", "insert", "listIndexes", "remove"), privilege("ledger", "find", "insert", "update"))
-    expect(.sink, .documents, common[0], common[1], common[2], privilege("readings", "insert", "listIndexes"))
+    expect(
+      .sink, .documents, common[0], common[1], common[2], common[3],
+      privilege("readings", "find", "insert", "listIndexes"))
     for layout in [Layout.timeseries, .documents] {
-      expect(.grafana, layout, privilege("", "dbStats"), privilege("readings", "find"), privilege("devices", "find"))
+      expect(
+        .grafana, layout, privilege("", "dbStats"), privilege("readings", "find"), privilege("devices", "find"),
+        privilege("summaries", "find"))
       expect(
         .setup, layout, privilege("", "listCollections"),
         privilege("readings", "collMod", "createCollection", "createIndex", "listIndexes"),
         privilege("seen", "collMod", "createCollection", "createIndex"), privilege("devices", "createCollection"),
-        privilege("ledger", "createCollection"))
+        privilege("ledger", "createCollection"),
+        privilege("summaries", "collMod", "createCollection", "createIndex"))
     }
   }
 

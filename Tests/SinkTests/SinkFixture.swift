@@ -17,25 +17,28 @@ final class SinkFixture {
   let schema: DatabaseSchema
   let uri: String
   let pool: MongoPool
-  private let admin: Admin
   private let producer: Producer
   private let producerThread: Thread
   private(set) var sinks: [RunningSink] = []
 
-  init(brokers: String, uri: String, layout: Layout = .timeseries, partitions: Int = 4) throws {
+  convenience init(brokers: String, uri: String, layout: Layout = .timeseries, partitions: Int = 4) throws {
+    try self.init(brokers: brokers, uri: uri, layout: layout) { topic in
+      let admin = try Admin(KafkaConfiguration(brokers: brokers))
+      defer { admin.close() }
+      // A broker on a busy machine may be fenced by its controller for a moment, and then refuses topics.
+      try eventually(timeout: .seconds(90), "the topic \(topic) is there") {
+        (try? admin.createTopic(topic, partitions: partitions, replication: 1, timeout: .seconds(20))) != nil
+      }
+    }
+  }
+
+  init(brokers: String, uri: String, layout: Layout, makeTopic: (String) throws -> Void) throws {
     self.brokers = brokers
     self.uri = uri
     schema = DatabaseSchema(
       database: database, layout: layout, retention: .seconds(90 * 86_400), deduplicationWindow: .seconds(86_400))
     pool = try MongoPool(uri: uri, applicationName: "tests", maximumSize: 4, timeout: .seconds(5))
-    let admin = try Admin(KafkaConfiguration(brokers: brokers))
-    self.admin = admin
-    for name in [topic, "\(topic).dlq"] {
-      // A broker on a busy machine may be fenced by its controller for a moment, and then refuses topics.
-      try eventually(timeout: .seconds(90), "the topic \(name) is there") {
-        (try? admin.createTopic(name, partitions: partitions, replication: 1, timeout: .seconds(20))) != nil
-      }
-    }
+    for name in [topic, "\(topic).dlq"] { try makeTopic(name) }
     let schema = schema
     _ = try pool.withClient { (client) throws(MongoError) in try schema.create(client) }
     let producer = try Producer(KafkaConfiguration(brokers: brokers))
@@ -47,7 +50,6 @@ final class SinkFixture {
   deinit {
     for sink in sinks { sink.stop() }
     producer.close(timeout: .seconds(5))
-    admin.close()
     pool.close()
   }
 
@@ -131,7 +133,7 @@ final class SinkFixture {
   func deadLetters(atLeast count: Int) throws -> [ConsumedMessage] {
     let consumer = try Consumer(KafkaConfiguration(brokers: brokers))
     defer { consumer.close() }
-    let partitions = try admin.partitionCount(of: "\(topic).dlq", timeout: .seconds(10)) ?? 0
+    let partitions = try producer.partitionCount(of: "\(topic).dlq", timeout: .seconds(10)) ?? 0
     try consumer.assign(
       Dictionary(
         uniqueKeysWithValues: (0..<partitions).map {

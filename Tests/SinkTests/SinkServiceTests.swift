@@ -77,6 +77,8 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     #expect(sensors["a．b"] == ["sensor": "a.b", "ts": .date(now - 1_000), "value": 1.0])
     #expect(sensors["door"] == ["sensor": "door", "ts": .date(now), "text": "$ajar"])
     #expect(try device()?["firstSeen"] == .date(now - 50_000))
+    // Those of the newest, whichever sensor's.
+    #expect(try device()?["tags"] == ["seq": "3"] && device()?["tagged"] == .date(now))
   }
 
   @Test func whatIsNoReadingBecomesADeadLetterWithItsBytes() throws {
@@ -170,7 +172,8 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try validate([:])
     try fixture.produce(messages)
     try fixture.expectStored(0..<2)
-    #expect(sink.metric("sluice_sink_repeated_total") == 1)
+    // The repeat of the other is in another partition, and may be read later.
+    try eventually("it is recognised") { sink.metric("sluice_sink_repeated_total") == 1 }
   }
 
   @Test(arguments: Layout.allCases) func sinksShareThePartitionsAndTakeOver(_ layout: Layout) throws {
@@ -276,5 +279,22 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try eventually("it says why") {
       String(decoding: sink.health.report(), as: UTF8.self).contains("sluice setup creates it")
     }
+  }
+
+  /// It would read nothing and seem well: whoever looks has to see it.
+  @Test func withoutAPlaceInItsGroupItIsNotReady() throws {
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let fixture = try SinkFixture(
+      brokers: cluster.bootstrapServers, uri: MongoServer.shared().uri, layout: .timeseries
+    ) { try cluster.createTopic($0, partitions: 4) }
+    // Far more than are asked for.
+    try cluster.fail(.joinGroup, with: [KafkaError.Code](repeating: .groupAuthorizationFailed, count: 10_000))
+    let sink = try fixture.startSink()
+    try eventually(timeout: .seconds(90), "it says why") {
+      String(decoding: sink.health.report(), as: UTF8.self).contains("no place in its consumer group")
+    }
+    #expect(!sink.health.isReady)
+    sink.stop()
   }
 }

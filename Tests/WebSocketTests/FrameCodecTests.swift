@@ -34,6 +34,8 @@ import Testing
         rest = rest.dropFirst(taken)
         if taken < part.count { break }
       }
+      // All is answered already.
+      if codec.hasFailed { codec.close(.idle) }
       var output = codec.output
       codec.sent(output.count)
       var frames: [WebSocketFrame] = []

@@ -157,6 +157,27 @@ import Testing
     try fixture.expectEnd(.shutdown, 1001)
   }
 
+  /// What came before something that may not be is answered before the connection is closed for it.
+  @Test(
+    arguments: [
+      (WebSocketFrame(3), 1002), (WebSocketFrame(1, [], reserved: 4), 1002), (WebSocketFrame(0, [65]), 1002),
+      (WebSocketFrame(9, [UInt8](repeating: 0, count: 126)), 1002),
+      (WebSocketFrame(1, [0xff]), 1007), (WebSocketFrame(2, [UInt8](repeating: 0, count: 100_001)), 1009),
+    ] as [(WebSocketFrame, UInt16)])
+  func answersWhatCameBeforeAnError(_ wrong: WebSocketFrame, _ code: UInt16) throws {
+    let messages = [0, 125, 126, 65_535, 65_536].map { WebSocketFrame(2, [UInt8](repeating: 65, count: $0)) }
+    let fixture = try Fixture(
+      holds: true, received: (messages + [wrong, .text("late")]).flatMap { $0.encoded() }
+    ) { $0.messageLimit = 100_000 }
+    try eventually("all have come") { fixture.receiver.held == messages.count }
+    fixture.receiver.answer()
+    let frames = try fixture.client.untilClosed()
+    #expect(frames.dropLast().map(\.payload) == messages.reversed().map(\.payload))
+    #expect(frames.last?.closeCode == code)
+    fixture.client.endSending()
+    try fixture.expectEnd(.server, code)
+  }
+
   /// A client that says nothing at a shutdown does not hold it up beyond its time.
   @Test func shutsDownWithoutTheClient() throws {
     let fixture = try Fixture(holds: true) { $0.closeTimeout = .milliseconds(50) }

@@ -5,7 +5,7 @@ Each returns one number per row, and the strings beside it become labels; no row
 
 from . import limits
 from .panel import mongodb, prometheus
-from .query import SITE, TAGS, between, columns
+from .query import SITE, between, columns
 
 # A device is silent after so many seconds.
 SILENT_AFTER = 900
@@ -18,15 +18,15 @@ AGO = between("$lastSeen", "$$NOW", "second")
 SITES = [
     {"$set": {"ago": AGO}},
     {"$match": {"ago": {"$lte": FORGOTTEN_AFTER}}},
-    *TAGS,
     {"$set": {"site": SITE, "isSilent": {"$cond": [{"$gt": ["$ago", SILENT_AFTER]}, 1, 0]}}},
 ]
 DOWN = {"$and": [{"$gte": ["$silent", 2]}, {"$gte": ["$silent", {"$multiply": [SITE_SHARE, "$devices"]}]}]}
 
 
-def last(hours):
-    """The readings of the last hours."""
-    return {"$match": {"$expr": {"$gte": ["$ts", {"$dateSubtract": {"startDate": "$$NOW", "unit": "hour", "amount": hours}}]}}}
+def since(days):
+    """The days of summaries from so many before today on."""
+    today = {"$dateTrunc": {"date": "$$NOW", "unit": "day"}}
+    return {"$gt": ["$until", {"$dateSubtract": {"startDate": today, "unit": "day", "amount": days}}]}
 
 
 def rule(uid, title, target, threshold, summary, description, wait="5m", severity="warning", no_data="OK", dashboard="sluice-fleet"):
@@ -81,7 +81,7 @@ DATA = [
     rule(
         "sluice-out-of-range", "Value out of range",
         mongodb("devices", [
-            {"$set": {"ago": AGO}}, {"$match": {"ago": {"$lte": SILENT_AFTER}}}, *TAGS,
+            {"$set": {"ago": AGO}}, {"$match": {"ago": {"$lte": SILENT_AFTER}}},
             {"$project": {"site": SITE, "entry": {"$objectToArray": "$sensors"}}}, {"$unwind": "$entry"},
             {"$match": {"entry.v.value": {"$type": "number"}}},
             {"$set": {"value": {"$toDouble": limits.excess("$entry.v.sensor", "$entry.v.value")}}}, {"$match": {"value": {"$gt": 0}}},
@@ -92,14 +92,24 @@ DATA = [
     ),
     rule(
         "sluice-jump", "Sudden jump",
-        mongodb("readings", [
-            last(24), {"$match": {"value": {"$type": "number"}, "boolean": {"$ne": True}}}, {"$sort": {"ts": 1}},
-            {"$group": {"_id": {"device": "$meta.device", "sensor": "$meta.sensor"}, "n": {"$sum": 1}, "newest": {"$last": "$value"},
-                        "at": {"$last": "$ts"}, "sum": {"$sum": "$value"}, "squares": {"$sum": {"$multiply": ["$value", "$value"]}}}},
-            {"$match": {"n": {"$gte": 20}, "$expr": {"$lte": [between("$at", "$$NOW", "second"), SILENT_AFTER]}}},
-            # Mean and deviation of the day without the newest reading.
-            {"$set": {"n": {"$subtract": ["$n", 1]}, "sum": {"$subtract": ["$sum", "$newest"]},
-                      "squares": {"$subtract": ["$squares", {"$multiply": ["$newest", "$newest"]}]}}},
+        mongodb("summaries", [
+            # What was summarised of today and yesterday, and beside it the newest readings.
+            {"$match": {"kind": "day", "meta.sensor": {"$gt": ""}, "$expr": since(1)}},
+            {"$match": {"boolean": {"$ne": True}, "n": {"$gt": 0}}},
+            {"$project": {"device": "$meta.device", "sensor": "$meta.sensor", "n": 1, "sum": 1, "squares": 1, "last": 1}},
+            {"$unionWith": {"coll": "devices", "pipeline": [
+                {"$project": {"entry": {"$objectToArray": "$sensors"}}}, {"$unwind": "$entry"},
+                {"$match": {"entry.v.value": {"$type": "number"}, "entry.v.boolean": {"$ne": True}}},
+                {"$project": {"device": "$_id", "sensor": "$entry.v.sensor", "newest": "$entry.v.value", "at": "$entry.v.ts"}},
+            ]}},
+            {"$group": {"_id": {"device": "$device", "sensor": "$sensor"}, "n": {"$sum": "$n"}, "sum": {"$sum": "$sum"},
+                        "squares": {"$sum": "$squares"}, "last": {"$max": "$last"}, "newest": {"$max": "$newest"}, "at": {"$max": "$at"}}},
+            {"$match": {"at": {"$type": "date"}, "$expr": {"$lte": [between("$at", "$$NOW", "second"), SILENT_AFTER]}}},
+            # Mean and deviation without the newest reading, where that is summarised already.
+            {"$set": {"in": {"$cond": [{"$gte": ["$last", "$at"]}, 1, 0]}}},
+            {"$set": {"n": {"$subtract": ["$n", "$in"]}, "sum": {"$subtract": ["$sum", {"$multiply": ["$in", "$newest"]}]},
+                      "squares": {"$subtract": ["$squares", {"$multiply": ["$in", "$newest", "$newest"]}]}}},
+            {"$match": {"n": {"$gte": 19}}},
             {"$set": {"mean": {"$divide": ["$sum", "$n"]}}},
             {"$set": {"deviation": {"$sqrt": {"$max": [0, {"$subtract": [{"$divide": ["$squares", "$n"]}, {"$multiply": ["$mean", "$mean"]}]}]}}}},
             # What is left of a constant by rounding is no deviation.
@@ -108,7 +118,7 @@ DATA = [
             {"$match": {"value": {"$gt": 6}}},
             {"$sort": {"_id": 1}}, columns(device="$_id.device", sensor="$_id.sensor", value=1),
         ]),
-        6, "{{ .Labels.sensor }} of {{ .Labels.device }} jumped", "Its newest reading is more than 6 standard deviations from the mean of its last day.",
+        6, "{{ .Labels.sensor }} of {{ .Labels.device }} jumped", "Its newest reading is more than 6 standard deviations from the mean of today and yesterday (UTC).",
         wait="0s", dashboard="sluice-device",
     ),
 ]

@@ -1,7 +1,7 @@
 from .panel import (
     DEVICE_LINK, TAG, dashboard, devices, graph, mongodb, options, override, panel, prometheus, stat, table,
 )
-from .query import SITE, TAGS, between, columns, latest, values
+from .query import SITE, between, columns, latest, values
 
 CHOSEN = {"$match": {"_id": {"$in": values("dev")}}}
 SILENT = between("$lastSeen", "$$NOW", "second")
@@ -44,10 +44,10 @@ FLEET = dashboard(
              ]),
         graph("Stored", "Readings that the sinks wrote to MongoDB per second, of all devices. Needs Prometheus.",
               [prometheus("sluice:written:rate", "stored")], unit="ops", size=(18, 8)),
-        table("Silent devices", "Devices that are silent, since when, and their site as a tag of their last reading. The "
+        table("Silent devices", "Devices that are silent, since when, and their site as a tag. The "
               "longest silent come first.",
               [mongodb("devices", [
-                  CHOSEN, {"$set": {"silent": SILENT}}, {"$match": {"$expr": {"$gt": ["$silent", LIMIT]}}}, *TAGS,
+                  CHOSEN, {"$set": {"silent": SILENT}}, {"$match": {"$expr": {"$gt": ["$silent", LIMIT]}}},
                   {"$sort": {"silent": -1, "_id": 1}},
                   columns(device="$_id", since="$lastSeen", silent=1, site=SITE),
               ])], ["device", "since", "silent", "site"], overrides=[override("silent", unit="s")]),

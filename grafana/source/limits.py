@@ -17,14 +17,14 @@ def excess(sensor, value):
 
 
 def outside():
-    """Readings outside the limits of their sensor, as a filter."""
+    """Summaries with readings outside the limits of their sensor, as a filter."""
     cases = []
     for name, bounds in LIMITS.items():
         if "min" in bounds:
-            cases.append({"meta.sensor": name, "value": {"$lt": bounds["min"]}})
+            cases.append({"meta.sensor": name, "min": {"$lt": bounds["min"]}})
         if "max" in bounds:
-            cases.append({"meta.sensor": name, "value": {"$gt": bounds["max"]}})
-    return {"$or": cases}
+            cases.append({"meta.sensor": name, "max": {"$gt": bounds["max"]}})
+    return {"$match": {"$or": cases}}
 
 
 def text(sensor):

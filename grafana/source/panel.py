@@ -1,6 +1,6 @@
 """Panels, variables and dashboards as Grafana's JSON."""
 
-from .query import PAIRS, TAGS, dump, latest, values
+from .query import FROM, PAIRS, TO, between, dump, latest, values
 
 MONGODB = {"type": "haohanyang-mongodb-datasource", "uid": "sluice-mongodb"}
 PROMETHEUS = {"type": "prometheus", "uid": "sluice-prometheus"}
@@ -126,21 +126,22 @@ def typed(name, label, description, default):
 
 # Without a choice, all devices, also those without tags.
 TAG = choice(
-    "tag", "Tag", "Only devices that carried one of these tags when they were last seen.",
+    "tag", "Tag", "Only devices whose newest tags are among these.",
     [
-        {"$match": {"lastSeen": {"$type": "date"}}}, *TAGS, {"$project": {"pair": PAIRS}}, {"$unwind": "$pair"},
+        {"$match": {"lastSeen": {"$type": "date"}}}, {"$project": {"pair": PAIRS}}, {"$unwind": "$pair"},
         {"$group": {"_id": "$pair"}}, {"$sort": {"_id": 1}}, {"$project": {"_id": 0, "value": "$_id", "text": "$_id"}},
     ],
     all_value='""',
 )
 
 
-def devices(multi=True):
+def devices(multi=True, names=None):
+    """The devices with the chosen tags; with a pattern of names only those that have such a sensor."""
+    having = [*latest(names), {"$group": {"_id": "$_id"}}] if names else []
     return choice(
         "dev", "Device", "The devices shown: those that were ever seen, and carry the tags.",
         [
             {"$match": {"lastSeen": {"$type": "date"}}},
-            *TAGS,
             {
                 "$match": {
                     "$expr": {
@@ -151,6 +152,7 @@ def devices(multi=True):
                     }
                 }
             },
+            *having,
             {"$sort": {"_id": 1}},
             {"$project": {"_id": 0, "value": "$_id", "text": "$_id"}},
         ],
@@ -171,6 +173,17 @@ def sensors(multi=True, names=None):
         multi=multi,
     )
 
+
+# Chosen by the range of time and not by people: whether graphs of many devices have a point per hour or per day.
+GRAIN = choice(
+    "grain", "Grain", "hours, or day for more than two days.",
+    [
+        {"$limit": 1},
+        {"$set": {"of": {"$cond": [{"$gt": [between(FROM, TO, "second"), 2 * 86_400]}, "day", "hours"]}}},
+        {"$project": {"_id": 0, "value": "$of", "text": "$of"}},
+    ],
+    multi=False, refresh=2,
+) | {"hide": 2}
 
 TIME_ZONE = typed("tz", "Time zone", "In which days and hours are counted: a name such as Europe/Berlin.", "UTC")
 

@@ -44,6 +44,55 @@ def readings(sensors=True, device="dev", extra=None):
     return {"$match": match | {"ts": RANGE} | (extra or {})}
 
 
+# Hours for up to two days, days for more: the variable that grain() of panel.py makes.
+GRAIN = "${grain:doublequote}"
+# Whether all devices are chosen, and no tags: then nobody need look for each in a list.
+EVERY = {"$and": [{"$eq": ["of ${dev:text}", "of All"]}, {"$in": ["", values("tag")]}]}
+
+
+def summaries(kind, sensors=True):
+    """The documents of `summaries` of days that the range of time touches, see ARCHITECTURE.md."""
+    match = {"kind": kind, "until": {"$gt": FROM}, "ts": {"$lte": TO}}
+    if sensors:
+        match["meta.sensor"] = {"$in": values("sen")}
+    return [{"$match": match}, {"$match": {"$expr": {"$or": [EVERY, {"$in": ["$meta.device", values("dev")]}]}}}]
+
+
+HOURS = [f"h{number:02}" for number in range(24)]
+
+
+def hours_on(start, count):
+    return {"$dateAdd": {"startDate": start, "unit": "hour", "amount": count}}
+
+
+def slots(*names):
+    """A row for each hour of a document of the kind `hours`, or for the day of one of the kind `day`: `slot.time`, and what is
+    named in `slot.of`. Those without the first of them are left out."""
+    hours = [{"time": hours_on("$ts", number), "until": hours_on("$ts", number + 1), "of": f"${name}"} for number, name in enumerate(HOURS)]
+    day = [{"time": "$ts", "until": "$until", "of": {name: f"${name}" for name in names}}]
+    return [
+        {"$project": {"meta": 1, "slot": {"$cond": [{"$eq": ["$kind", "day"]}, day, hours]}}},
+        {"$unwind": "$slot"},
+        {"$match": {f"slot.of.{names[0]}": {"$gt": 0}, "slot.until": {"$gt": FROM}, "slot.time": {"$lte": TO}}},
+    ]
+
+
+def each_hour(**accumulators):
+    """All documents of a day together, hour by hour, and then a row for each hour: `hour.time`, and what the accumulators make
+    of the hour whose path they are given. Quicker than a row for each hour of each."""
+    return [
+        {"$group": {"_id": "$ts"} | {f"{hour}{name}": make(f"${hour}") for hour in HOURS for name, make in accumulators.items()}},
+        {"$project": {"hour": [
+            {"time": hours_on("$_id", number), "until": hours_on("$_id", number + 1)} | {name: f"${hour}{name}" for name in accumulators}
+            for number, hour in enumerate(HOURS)]}},
+        {"$unwind": "$hour"}, {"$match": {"hour.until": {"$gt": FROM}, "hour.time": {"$lte": TO}}},
+    ]
+
+
+def of(name):
+    return f"$slot.of.{name}"
+
+
 # Numbers: a reading with a text has no value.
 NUMERIC = {"value": {"$type": "number"}}
 
@@ -111,33 +160,15 @@ def gaps(*names, time="$_id"):
     ]
 
 
-# Devices are not stored with tags: they are those of a reading of the time the device was last seen, which every layout
-# has an index for.
-TAGS = [
-    {
-        "$lookup": {
-            "from": "readings",
-            "localField": "lastSeen",
-            "foreignField": "ts",
-            "let": {"device": "$_id"},
-            "pipeline": [
-                {"$match": {"$expr": {"$eq": ["$meta.device", "$$device"]}}},
-                {"$limit": 1},
-                {"$project": {"_id": 0, "tags": 1}},
-            ],
-            "as": "newest",
-        }
-    },
-    {"$set": {"newest": {"$first": "$newest"}}},
-]
+# Those of the newest reading of a device that has any.
 PAIRS = {
     "$map": {
-        "input": {"$objectToArray": {"$ifNull": ["$newest.tags", {}]}},
+        "input": {"$objectToArray": {"$ifNull": ["$tags", {}]}},
         "as": "t",
         "in": {"$concat": ["$$t.k", "=", "$$t.v"]},
     }
 }
-SITE = {"$ifNull": ["$newest.tags.site", "no site"]}
+SITE = {"$ifNull": ["$tags.site", "no site"]}
 
 
 def latest(names=None):

@@ -1,54 +1,57 @@
-"""How long a role of Sluice takes to be ready, and what it needs when it has nothing to do."""
+"""How long a role of Sluice takes to be ready, and how large the program is."""
 
 import functools
-import time
+import re
 
 from bench import sluice
 from bench.context import Bench
-from bench.measurement import Measurement, Metric, Result, Sample, Table
+from bench.measurement import Limit, Measurement, Metric, Result, Sample, Table
 from bench.scenarios.scenario import Scenario
+from bench.workspace import SLUICE
 
-_IDLE_SECONDS = 3
 _ROLES = ("ingest", "bridge", "sink")
+_DATABASE = "start_ready"
 
 
 def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
-    table = Table("roles", [Metric("ready_ms", "ready after ms"), Metric("resident_mib", "idle memory MiB", 1)], False)
+    roles = Table("roles", [Metric("ready_ms", "ready after ms")], False)
+    roles.goals = [Limit("ready_ms", 100, role) for role in _ROLES]
+    metrics = [Metric("stripped_mib", "stripped MiB", 1), Metric("built_mib", "as built MiB", 1)]
+    program = Table("program", [*metrics, Metric("libraries", "shared libraries")], False)
     result = Result(
         "start-ready",
         "Start of a role until it is ready",
-        [
-            "From the start of the process to the first 200 of /readyz, asked every 2 ms, with all servers running; "
-            f"resident memory {_IDLE_SECONDS} s after the start, without any load.",
-        ],
-        [table],
+        ["From the start of the process to the first 200 of /readyz, asked every 2 ms, with all servers running."],
+        [roles, program],
     )
     topic = bench.kafka.new_topic("start-ready")
-    return result, [(table, f"sluice {role}", functools.partial(_measure, bench, role, topic)) for role in _ROLES]
-
-
-def _settings(bench: Bench, role: str, topic: str) -> dict[str, str]:
-    kafka = {"kafka-brokers": bench.kafka.brokers, "kafka-topic": topic}
-    mongodb = {"mongodb-uri": bench.mongodb.uri, "mongodb-database": "start_ready"}
-    match role:
-        case "ingest":
-            return kafka | {"http-listen": f"127.0.0.1:{bench.workspace.free_ports()}"}
-        case "bridge":
-            return kafka | {"mqtt-url": bench.mosquitto.url}
-        case _:
-            sluice.setup(bench.workspace, kafka | mongodb)
-            return kafka | mongodb | {"kafka-group": "start-ready"}
+    return result, [
+        *((roles, role, functools.partial(_measure, bench, role, topic)) for role in _ROLES),
+        (program, "sluice", functools.partial(_measure_program, bench, result)),
+    ]
 
 
 def _measure(bench: Bench, role: str, topic: str, _: int) -> Sample:
-    running = sluice.start(bench.workspace, role, _settings(bench, role, topic))
+    if role == "sink":
+        sluice.prepare_database(bench, topic, _DATABASE)
+    started = sluice.start(bench.workspace, role, sluice.settings(bench, role, topic, _DATABASE))
     try:
-        ready = running.wait_until_ready()
-        time.sleep(max(0, running.child.started + _IDLE_SECONDS - time.monotonic()))
-        resident = running.child.usage_while_running().resident_mib
+        return {"ready_ms": started.wait_until_ready() * 1_000}
     finally:
-        bench.workspace.end(running.child)
-    return {"ready_ms": ready * 1_000, "resident_mib": resident}
+        bench.workspace.end(started.child)
 
 
-SCENARIO = Scenario("start-ready", "time until /readyz says ready, and idle memory, for each role of Sluice", _prepare)
+def _measure_program(bench: Bench, result: Result, number: int) -> Sample:
+    sluice.check_built()
+    stripped = bench.workspace.folder / "sluice-stripped"
+    bench.workspace.run("strip", ["strip", "-o", stripped, SLUICE])
+    libraries = re.findall(r"^\s*(lib\S+)", bench.workspace.run("ldd", ["ldd", SLUICE]), re.MULTILINE)
+    if number == 0:
+        result.notes.append(f"The program, and all libraries that are loaded with it: {', '.join(sorted(libraries))}.")
+    sizes = {"stripped_mib": stripped, "built_mib": SLUICE}
+    return {key: path.stat().st_size / 2**20 for key, path in sizes.items()} | {"libraries": len(libraries)}
+
+
+SCENARIO = Scenario(
+    "start-ready", "time until /readyz says ready for each role of Sluice; size of the program", _prepare
+)

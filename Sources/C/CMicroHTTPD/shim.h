@@ -376,6 +376,20 @@ static inline const unsigned char *sluice_tls_peer(struct MHD_Connection *connec
   return chain[0].data;
 }
 
+/// Sends on a TLS connection past the library, without waiting: only on the thread that serves it, and as the last that
+/// it gets. True when all of it is on its way.
+static inline bool sluice_tls_send(struct MHD_Connection *connection, const char *bytes, size_t size) {
+  gnutls_session_t session = sluice_tls_session(connection);
+  if (!session) return false;
+  while (size > 0) {
+    ssize_t sent = gnutls_record_send(session, bytes, size);
+    if (sent <= 0) return false;
+    bytes += sent;
+    size -= (size_t)sent;
+  }
+  return true;
+}
+
 // Declared by the C library for GNU sources only.
 int accept4(int, struct sockaddr *, socklen_t *, int);
 int pthread_setname_np(pthread_t, const char *);

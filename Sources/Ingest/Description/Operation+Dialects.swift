@@ -23,8 +23,8 @@ extension Operation {
     name: String, summary: String, words: String, parameters: [Parameter], credentials: [String]
   ) -> Operation {
     let precision = Parameter(
-      name: "precision", place: .query, notes: "The unit of the times; nanoseconds without it",
-      schema: #"{"type":"string","enum":["n","ns","u","us","µ","ms","s","m","h"]}"#, example: "s")
+      name: "precision", place: .query, notes: "The unit of the times; nanoseconds without it, or when it is empty",
+      schema: #"{"type":"string","enum":["","n","ns","u","us","µ","ms","s","m","h"]}"#, example: "s")
     return Operation(
       name: name, group: "InfluxDB, Telegraf, Home Assistant", summary: summary, parameters: parameters + [precision],
       bodies: [

@@ -96,7 +96,8 @@ enum Schemas {
       "vs":{"type":"string"},"vb":{"type":"boolean"},"vd":{"type":"string"},"s":{"type":"number"},
       "t":{"type":"number"},"ut":{"type":"number"}}}},
     "JobFetch":{"type":"object","required":["url","format"],"additionalProperties":false,"properties":{
-      "url":{"type":"string","pattern":"^https?://"},"format":{"enum":["ndjson","csv"]},"gzip":{"type":"boolean"}}},
+      "url":{"type":"string","maxLength":2048,"pattern":"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9._-]{1,253}|\\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\\])(:[0-9]{1,5})?([/?][A-Za-z0-9._~%:/?\\[\\]!$&'()*+,;=-]*)?$"},
+      "format":{"enum":["ndjson","csv"]},"gzip":{"type":"boolean"}}},
     "LineProtocol":{"type":"string","description":"A point on each line; an empty body is a question whether one may write"}
     """##
   }

@@ -1,0 +1,177 @@
+import MongoDB
+
+/// The collection `summaries` in the database: for a device, a sensor and a day (UTC) the documents of `SummarySeries.Kind`.
+/// Hours are written from the stored readings, days from the hours, and each replaces what was there: so it does not matter
+/// how often it is done.
+struct SummaryStore {
+  /// How long a turn lasts without being prolonged.
+  static let turn: Int64 = 60_000
+  /// Documents that are written at once.
+  private static let batch = 500
+
+  let pool: MongoPool
+  private let database: String
+  /// Milliseconds that readings are kept.
+  let retention: Int64
+  /// Tells this process's turns from others'.
+  private let owner = Int64.random(in: 1...Int64.max)
+
+  init(pool: MongoPool, schema: DatabaseSchema) {
+    self.pool = pool
+    database = schema.database
+    retention = schema.retention * 1_000
+  }
+
+  /// Whether it is this process's turn, which begins or is prolonged: one at a time does the work.
+  func takeTurn(now: Int64) throws(MongoError) -> Bool {
+    do throws(MongoError) {
+      _ = try pool.withClient { (client) throws(MongoError) in
+        try client.updateOne(
+          database, DatabaseSchema.summaries,
+          filter: ["_id": "turn", "$or": [["owner": .int64(owner)], ["ends": ["$lt": .date(now)]]]],
+          update: ["$set": ["owner": .int64(owner), "ends": .date(now + Self.turn)]], upsert: true)
+      }
+      return true
+    } catch {
+      // Another's, which is why the filter did not find it.
+      if error.isDuplicateKey { return false }
+      throw error
+    }
+  }
+
+  /// Devices with something due, and some of those that were never summarised.
+  func due(marked: Int = 50_000, new: Int = 100) throws(MongoError) -> [SummaryPlan.Device] {
+    var devices: [SummaryPlan.Device] = []
+    try pool.withClient { (client) throws(MongoError) in
+      try client.find(
+        database, DatabaseSchema.devices, filter: ["summarized": true, "due": ["$exists": true]],
+        options: ["projection": ["due": 1]]
+      ) { document in
+        guard let name = document["_id"]?.string, let due = document["due"]?.document, !due.isEmpty else { return }
+        if devices.count < marked { devices.append(SummaryPlan.Device(name: name, due: Self.marks(due))) }
+      }
+      try client.find(
+        database, DatabaseSchema.devices, filter: ["summarized": ["$ne": true]],
+        options: ["projection": ["due": 1, "firstSeen": 1, "lastSeen": 1], "limit": .int64(Int64(new))]
+      ) { document in
+        guard let name = document["_id"]?.string, let first = document["firstSeen"]?.date,
+          let last = document["lastSeen"]?.date, first <= last
+        else { return }
+        devices.append(
+          SummaryPlan.Device(
+            name: name, due: Self.marks(document["due"]?.document ?? [:]),
+            backlog: first / SummaryPlan.hour...last / SummaryPlan.hour))
+      }
+    }
+    return devices
+  }
+
+  private static func marks(_ due: BSONDocument) -> [Int64: Int64] {
+    due.reduce(into: [:]) { marks, field in
+      if let hour = Int64(field.key.dropFirst()), let mark = field.value.int { marks[hour] = mark }
+    }
+  }
+
+  /// Takes the marks away of what was summarised. Hours that changed since they were read keep theirs.
+  func done(_ devices: [SummaryPlan.Device]) throws(MongoError) {
+    var statements = BSONBatch()
+    for device in devices {
+      for (hour, mark) in device.due {
+        statements.appendUpdate(
+          filter: BSONDocument([("_id", .string(device.name)), ("due.h\(hour)", .int64(mark))]),
+          update: ["$unset": .document(BSONDocument([("due.h\(hour)", BSONValue.bool(true))]))], upsert: false)
+      }
+      if device.backlog != nil {
+        statements.appendUpdate(
+          filter: ["_id": .string(device.name)], update: ["$set": ["summarized": true]], upsert: false)
+      }
+    }
+    try write(&statements, to: DatabaseSchema.devices)
+  }
+
+  /// Reads what a part says, and writes its hours.
+  /// - Parameter mayGoOn: asked before each write.
+  func summarize(_ part: SummaryPlan.Part, while mayGoOn: () throws(MongoError) -> Bool) throws(MongoError) {
+    var match: [(String, BSONValue)] = []
+    if case .device(let name, _) = part { match.append(("meta.device", .string(name))) }
+    match.append(
+      (
+        "ts",
+        [
+          "$gte": .date(part.hours.lowerBound * SummaryPlan.hour),
+          "$lt": .date((part.hours.upperBound + 1) * SummaryPlan.hour),
+        ]
+      ))
+    let key: BSONValue = [
+      "device": "$meta.device", "sensor": "$meta.sensor", "hour": ["$dateTrunc": ["date": "$ts", "unit": "hour"]],
+    ]
+    let pipeline: [BSONDocument] = [
+      ["$match": .document(BSONDocument(match))],
+      ["$group": .document(BSONDocument([("_id", key)] + Summary.accumulators))],
+    ]
+    var isOver = false
+    try pool.withClient { (client) throws(MongoError) in
+      var statements = BSONBatch()
+      func flush() throws(MongoError) -> Bool {
+        guard try mayGoOn() else { return false }
+        try write(&statements, with: client, to: DatabaseSchema.summaries)
+        return true
+      }
+      try client.aggregate(database, DatabaseSchema.readings, pipeline: pipeline) { row throws(MongoError) in
+        guard !isOver, let id = row["_id"]?.document, let device = id["device"]?.string,
+          let sensor = id["sensor"]?.string, let start = id["hour"]?.date, let summary = Summary(row)
+        else { return }
+        SummarySeries(device: device, sensor: sensor, day: start / SummaryPlan.hour / SummaryPlan.day)
+          .append(summary, hour: start / SummaryPlan.hour % SummaryPlan.day, to: &statements)
+        if statements.count >= Self.batch { isOver = try !flush() }
+      }
+      if !isOver { _ = try flush() }
+    }
+  }
+
+  /// Puts a day together from its hours, of one device or of all.
+  func putTogether(_ day: SummaryPlan.Day, while mayGoOn: () throws(MongoError) -> Bool) throws(MongoError) {
+    let prefix = SummarySeries.prefix(.hours, day: day.number, device: day.device)
+    var isOver = false
+    try pool.withClient { (client) throws(MongoError) in
+      var statements = BSONBatch()
+      func flush() throws(MongoError) -> Bool {
+        guard try mayGoOn() else { return false }
+        try write(&statements, with: client, to: DatabaseSchema.summaries)
+        return true
+      }
+      try client.find(
+        database, DatabaseSchema.summaries,
+        filter: ["_id": ["$gte": .string(prefix + "|"), "$lt": .string(prefix + "}")]]
+      ) { document throws(MongoError) in
+        guard !isOver, let meta = document["meta"]?.document, let device = meta["device"]?.string,
+          let sensor = meta["sensor"]?.string
+        else { return }
+        let hours = (0..<SummaryPlan.day).compactMap {
+          document[SummarySeries.slot($0)]?.document.flatMap { Summary($0) }
+        }
+        SummarySeries(device: device, sensor: sensor, day: day.number).append(day: hours, to: &statements)
+        if statements.count >= Self.batch { isOver = try !flush() }
+      }
+      if !isOver { _ = try flush() }
+    }
+  }
+
+  private func write(_ statements: inout BSONBatch, to collection: String) throws(MongoError) {
+    if statements.isEmpty { return }
+    try pool.withClient { (client) throws(MongoError) in try write(&statements, with: client, to: collection) }
+  }
+
+  private func write(
+    _ statements: inout BSONBatch, with client: MongoClient, to collection: String
+  ) throws(MongoError) {
+    if statements.isEmpty { return }
+    // Two that make a document at once: one is refused, and comes again.
+    for _ in 0..<2 {
+      let errors = try client.bulkUpdate(database, collection, statements).errors
+      guard let error = errors.first else { break }
+      guard error.isDuplicateKey else { throw error.error }
+    }
+    statements.removeAll()
+  }
+}
