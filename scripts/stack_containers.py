@@ -59,16 +59,16 @@ class Stack:
                 REPOSITORY / part, WORK / "project" / part, ignore=shutil.ignore_patterns("secrets", ".env")
             )
         with open(self.folder / "compose.yml") as file:
-            self.services = yaml.safe_load(file)["services"]
+            definition = yaml.safe_load(file)
+        self.services = definition["services"]
         # This machine's limits; and networks that podman otherwise routes between, which Docker never does.
-        networks = yaml.safe_load((self.folder / "compose.yml").read_text())["networks"]
         override = {
             "services": {
                 name: {"ulimits": {"nofile": 20000, "nproc": 4096}}
                 for name, service in self.services.items()
                 if "ulimits" in service
             },
-            "networks": {name: {"driver_opts": {"isolate": "true"}} for name in networks},
+            "networks": {name: {"driver_opts": {"isolate": "true"}} for name in definition["networks"]},
         }
         (self.folder / "stack.yml").write_text(yaml.safe_dump(override))
         ports = free_ports(3)
@@ -167,7 +167,7 @@ def clean(keep):
         "podman", "ps", "-a", "-q", "--filter", f"label=io.podman.compose.project={PROJECT}", quiet=True
     ).stdout.split()
     if names:
-        run("podman", "rm", "-f", "-t", "2", *names, quiet=True)
+        run("podman", "rm", "-f", "-v", "-t", "2", *names, quiet=True)
     for kind in ("volume", "network"):
         names = run(
             "podman", kind, "ls", "-q", "--filter", f"label=io.podman.compose.project={PROJECT}", quiet=True
@@ -178,5 +178,5 @@ def clean(keep):
     if not keep:
         run("podman", "rmi", "-a", "-f", quiet=True)
         for path in (WORK / "storage/overlay", WORK / "run"):
-            run("umount", "-l", path, quiet=True)
+            run("umount", "-R", "-l", path, quiet=True)
         shutil.rmtree(WORK, ignore_errors=True)

