@@ -4,7 +4,7 @@
 	install-dependencies install-test-dependencies
 
 build: install-dependencies
-	swift build -c release --product sluice
+	swift build -c release --product sluice --static-swift-stdlib
 
 test:
 	scripts/test

@@ -111,7 +111,7 @@ def _database(bench: Bench, name: str) -> dict[str, str]:
 def check_built() -> None:
     """Raises `Skipped` when there is no program."""
     if not SLUICE.exists():
-        raise Skipped(f"{SLUICE.relative_to(ROOT)} is not there; build it: swift build -c release")
+        raise Skipped(f"{SLUICE.relative_to(ROOT)} is not there; build it: make build")
 
 
 def _flags(settings: dict[str, str]) -> list[str]:

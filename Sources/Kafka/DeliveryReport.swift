@@ -25,10 +25,22 @@ package struct DeliveryReport: Sendable, Equatable {
 
   init(index: Int, of message: UnsafePointer<rd_kafka_message_t>) {
     self.index = index
-    error = unsafe message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(.init(message.pointee.err))
     partition = unsafe message.pointee.partition
     offset = unsafe message.pointee.offset
-    mayBeStored = unsafe rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED
+    if unsafe message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR {
+      error = unsafe KafkaError(.init(message.pointee.err))
+      mayBeStored = unsafe rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED
+    } else if offset < 0 {
+      // The library takes DUPLICATE_SEQUENCE_NUMBER for success. But a broker that knows nothing of a producer yet begins
+      // with whatever comes (ProducerAppendInfo.checkSequence): when the first request was refused, for the partition has
+      // just been made or moved, and the second was not, then the first is a repeat to it, and is stored nowhere. A real
+      // repeat is answered with its offset.
+      error = KafkaError(.duplicateSequence, message: "Kafka took it for a repeat, and did not say of what")
+      mayBeStored = true
+    } else {
+      error = nil
+      mayBeStored = true
+    }
   }
 }
 

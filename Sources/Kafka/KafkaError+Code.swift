@@ -54,6 +54,8 @@ extension KafkaError.Code {
   package static let purged = Self(RD_KAFKA_RESP_ERR__PURGE_QUEUE)
   /// A message was given up after it was sent and before it was acknowledged; it may be stored all the same.
   package static let purgedInFlight = Self(RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
+  /// A broker took a message for a repeat of one that it has.
+  package static let duplicateSequence = Self(RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER)
   /// An argument or a setting is not acceptable.
   package static let invalidArgument = Self(RD_KAFKA_RESP_ERR__INVALID_ARG)
   /// The call does not fit the client's state.

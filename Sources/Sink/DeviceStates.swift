@@ -4,12 +4,13 @@ import Readings
 /// The newest reading of each sensor, by event time, until it is written to the collection `devices`.
 struct DeviceStates: ~Copyable {
   private struct Series {
-    let device: Int
     /// The next of the same device; -1: none.
     let next: Int
     var ts: Int64
+    /// The newest reading among those that are being noted, not encoded yet; -1: none.
+    var newest: Int
     /// The fields of the newest reading, encoded.
-    var latest: [UInt8]
+    var latest: [UInt8] = []
   }
 
   private struct Device {
@@ -32,6 +33,8 @@ struct DeviceStates: ~Copyable {
   private var series: [Series] = []
   private var key = ByteBuffer()
   private var encoded = BSONBatch()
+  /// Series with a newest reading that is not encoded yet.
+  private var touched: [Int] = []
   /// Whether the hours that changed are noted for the summaries.
   private let marksHours: Bool
 
@@ -41,8 +44,19 @@ struct DeviceStates: ~Copyable {
   var count: Int { series.count }
   var isEmpty: Bool { series.isEmpty }
 
-  /// Notes a reading.
-  mutating func note(_ reading: Reading, of batch: ReadingBatch) {
+  /// Notes all readings of a batch.
+  mutating func note(_ batch: ReadingBatch) {
+    for (index, reading) in batch.readings.enumerated() { note(reading, index, of: batch) }
+    for number in touched {
+      encode(batch.readings[series[number].newest], of: batch)
+      series[number].newest = -1
+      series[number].latest.removeAll(keepingCapacity: true)
+      encoded.withBytes { series[number].latest.append(contentsOf: $0) }
+    }
+    touched.removeAll(keepingCapacity: true)
+  }
+
+  private mutating func note(_ reading: Reading, _ index: Int, of batch: ReadingBatch) {
     let device = deviceNames.number(of: batch[reading.device])
     if device == devices.count {
       devices.append(Device(first: reading.ts, last: reading.ts))
@@ -72,15 +86,14 @@ struct DeviceStates: ~Copyable {
     key.append(batch[reading.sensor])
     let number = seriesNames.number(of: key.bytes)
     if number == series.count {
-      series.append(Series(device: device, next: devices[device].series, ts: reading.ts, latest: []))
+      series.append(Series(next: devices[device].series, ts: reading.ts, newest: -1))
       devices[device].series = number
     } else if reading.ts < series[number].ts {
       return
     }
+    if series[number].newest < 0 { touched.append(number) }
     series[number].ts = reading.ts
-    encode(reading, of: batch)
-    series[number].latest.removeAll(keepingCapacity: true)
-    encoded.withBytes { series[number].latest.append(contentsOf: $0) }
+    series[number].newest = index
   }
 
   mutating func removeAll() {

@@ -115,7 +115,7 @@ final class Writer: @unchecked Sendable {
     if !rejects.isEmpty {
       guard publish(rejects, of: batch) else { return }
     }
-    for reading in batch.readings.readings { devices.note(reading, of: batch.readings) }
+    devices.note(batch.readings)
     uncommitted.merge(batch.next) { max($0, $1) }
     metrics.batchSizes.observe(Double(batch.messageCount))
     metrics.writeDurations.observe(Clock.monotonic() - start)

@@ -38,8 +38,8 @@ enum SinkCommand: Command {
         recoveryPool.close()
       }
       if interval > .zero {
-        // No longer for an answer than the process may take to stop.
-        let pool = try Service.pool(settings, size: 2, timeout: settings.duration(.shutdownTimeout) * 3 / 4)
+        // Twice this, for an answer and for taking leave of a server that hangs, is less than the process may take to stop.
+        let pool = try Service.pool(settings, size: 2, timeout: settings.duration(.shutdownTimeout) * 3 / 8)
         Summarizer(
           Service.schema(settings), pool: pool, interval: interval, supervisor: service.supervisor, log: service.log
         ).start()

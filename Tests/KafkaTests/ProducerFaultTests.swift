@@ -38,6 +38,22 @@ import Testing
     }
   }
 
+  /// A broker without a producer's state takes its second request for the first, if that came too early to be taken, and then
+  /// takes the first for a repeat of the second: it is not stored, and librdkafka says that it was delivered.
+  @Test func whatIsTakenForARepeatIsNotCertainToBeStored() throws {
+    try withMockCluster { cluster, name in
+      let recorder = Recorder()
+      try withProducer(configuration(cluster.bootstrapServers, [:])) { producer in
+        let topic = try producer.topic(name)
+        try cluster.fail(.produce, with: [.duplicateSequence])
+        try producer.send(topic, value: "lost", to: recorder, index: 0)
+        try eventually("a report") { recorder.count == 1 }
+      }
+      #expect(recorder.failed.map(\.error?.code) == [.duplicateSequence])
+      #expect(recorder.all.allSatisfy { $0.mayBeStored })
+    }
+  }
+
   @Test func passingErrorsAreRetriedInOrderAndStoredOnce() throws {
     try withMockCluster { cluster, name in
       let recorder = Recorder()

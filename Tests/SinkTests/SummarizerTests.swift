@@ -81,7 +81,7 @@ import Testing
         documents.append(BSONDocument(fields))
       }
       var states = DeviceStates(marksHours: marks)
-      for reading in batch.readings { states.note(reading, of: batch) }
+      states.note(batch)
       let (updates, database) = (states.updates(), schema.database)
       try pool.withClient { (client) throws(MongoError) in
         _ = try client.insertMany(database, "readings", documents, indices: Array(0..<documents.count))
