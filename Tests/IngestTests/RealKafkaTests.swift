@@ -108,7 +108,7 @@ import Testing
     options.brokers = kafka.bootstrapServers
     options.deliveryTimeout = .seconds(60)
     try withServed(options) { served in
-      try kafka.configure(served.topic, "max.message.bytes=120000")
+      try kafka.configure(served.topic, "max.message.bytes=350000")
       // All of one device, and so of one partition.
       let lines = (0..<10_000).map { _ in reading("one", "a-sensor-with-a-long-name-that-takes-some-room") + "\n" }
         .joined()
