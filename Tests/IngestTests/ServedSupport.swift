@@ -267,6 +267,12 @@ final class Background<Result: Sendable>: Sendable {
     }
   }
 
+  var hasEnded: Bool {
+    guard done.wait(timeout: .now()) == .success else { return false }
+    done.signal()
+    return true
+  }
+
   /// Waits for the end; once.
   func value() throws -> Result {
     done.wait()
