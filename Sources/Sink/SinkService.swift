@@ -63,6 +63,9 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   /// How long a writer may hold up a rebalance; then its batch is given up.
   private static let drainTimeout: Duration = .seconds(5)
 
+  /// How often a broker is asked something while there is a backlog.
+  private static let rouseInterval: Duration = .milliseconds(50)
+
   /// How often it is looked at what is not written yet, and whether the group has it.
   private static let watchInterval: Duration = .seconds(2)
 
@@ -193,13 +196,30 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       }
     }
     supervisor.start("sink-watch", mayEnd: true) { [self] in
+      var behind: [TopicPartition] = []
       repeat {
         // Until brokers answer there is nothing to say; the consumer says that they do not.
-        do throws(KafkaError) { try lag.observe(consumer) } catch {}
+        do throws(KafkaError) { behind = try lag.observe(consumer) } catch { behind = [] }
         seeAboutGroup()
-      } while !supervisor.waitForStop(timeout: Self.watchInterval)
+      } while behind.isEmpty
+        ? !supervisor.waitForStop(timeout: Self.watchInterval) : rouse(consumer, behind, supervisor)
     }
     supervisor.onStop("consumer") { consumer.wake() }
+  }
+
+  /// Has the brokers of some partitions asked something again and again until it is time to look anew.
+  ///
+  /// A broker's thread in librdkafka 2.0.2 looks only once a second whether it may fetch more (`rd_kafka_max_block_ms`), unless
+  /// something else wakes it: a backlog would be read at a mebibyte per partition and second.
+  /// - Returns: false when a stop was asked for.
+  private func rouse(_ consumer: Consumer, _ partitions: [TopicPartition], _ supervisor: Supervisor) -> Bool {
+    for turn in 0..<Int(Self.watchInterval / Self.rouseInterval) {
+      if supervisor.waitForStop(timeout: Self.rouseInterval) { return false }
+      do throws(KafkaError) {
+        _ = try consumer.watermarks(of: partitions[turn % partitions.count], timeout: Self.rouseInterval)
+      } catch {}
+    }
+    return true
   }
 
   private func seeAboutGroup() {

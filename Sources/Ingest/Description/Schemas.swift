@@ -76,7 +76,7 @@ enum Schemas {
       "properties":{"esp8266id":{"description":"A text"},"software_version":{"description":"A text of at most \##(ReadingRules.tagValueLimit) bytes"},
         "sensordatavalues":{"type":"array","minItems":1,"maxItems":\##(limits.readings),
           "items":{"type":"object","required":["value_type","value"],"properties":{
-            "value_type":{"type":"string","pattern":"^[A-Za-z0-9][A-Za-z0-9_]{0,63}$"},
+            "value_type":{"type":"string","pattern":"^[^A-Za-z0-9]*[A-Za-z0-9][\\s\\S]{0,63}$"},
             "value":{"anyOf":[{"type":"number"},{"type":"string","pattern":"^[+-]?[0-9]{1,15}([.][0-9]{1,15})?$"}]}}}}}},
     "Observation":{"type":"object","required":["result"],"properties":{
       "result":{"$ref":"#/components/schemas/Value"},
