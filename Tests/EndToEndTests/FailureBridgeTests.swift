@@ -24,6 +24,8 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable && Mosq
       var bridge = try roles.launch("bridge")
       let sink = try roles.launch("sink")
       try bridge.waitUntilReady()
+      // A sink whose request to join is lost stays out for a minute, each time.
+      try eventually(timeout: .seconds(90), "the sink has its partitions") { sink.log.contains("partitions assigned") }
       func sends(_ part: Int, _ during: () throws -> Void) throws -> Set<String> {
         let file = "\(roles.folder)/accepted-\(part)"
         let fleet = try roles.startFleet(
