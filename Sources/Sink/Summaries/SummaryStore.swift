@@ -109,52 +109,54 @@ struct SummaryStore {
       ["$match": .document(BSONDocument(match))],
       ["$group": .document(BSONDocument([("_id", key)] + Summary.accumulators))],
     ]
-    var isOver = false
     try pool.withClient { (client) throws(MongoError) in
-      var statements = BSONBatch()
-      func flush() throws(MongoError) -> Bool {
-        guard try mayGoOn() else { return false }
-        try write(&statements, with: client, to: DatabaseSchema.summaries)
-        return true
-      }
+      var output = Output()
       try client.aggregate(database, DatabaseSchema.readings, pipeline: pipeline) { row throws(MongoError) in
-        guard !isOver, let id = row["_id"]?.document, let device = id["device"]?.string,
+        guard !output.isOver, let id = row["_id"]?.document, let device = id["device"]?.string,
           let sensor = id["sensor"]?.string, let start = id["hour"]?.date, let summary = Summary(row)
         else { return }
         SummarySeries(device: device, sensor: sensor, day: start / SummaryPlan.hour / SummaryPlan.day)
-          .append(summary, hour: start / SummaryPlan.hour % SummaryPlan.day, to: &statements)
-        if statements.count >= Self.batch { isOver = try !flush() }
+          .append(summary, hour: start / SummaryPlan.hour % SummaryPlan.day, to: &output.statements)
+        if output.statements.count >= Self.batch { try write(&output, with: client, while: mayGoOn) }
       }
-      if !isOver { _ = try flush() }
+      try write(&output, with: client, while: mayGoOn)
     }
   }
 
   /// Puts a day together from its hours, of one device or of all.
   func putTogether(_ day: SummaryPlan.Day, while mayGoOn: () throws(MongoError) -> Bool) throws(MongoError) {
     let prefix = SummarySeries.prefix(.hours, day: day.number, device: day.device)
-    var isOver = false
     try pool.withClient { (client) throws(MongoError) in
-      var statements = BSONBatch()
-      func flush() throws(MongoError) -> Bool {
-        guard try mayGoOn() else { return false }
-        try write(&statements, with: client, to: DatabaseSchema.summaries)
-        return true
-      }
+      var output = Output()
       try client.find(
         database, DatabaseSchema.summaries,
         filter: ["_id": ["$gte": .string(prefix + "|"), "$lt": .string(prefix + "}")]]
       ) { document throws(MongoError) in
-        guard !isOver, let meta = document["meta"]?.document, let device = meta["device"]?.string,
+        guard !output.isOver, let meta = document["meta"]?.document, let device = meta["device"]?.string,
           let sensor = meta["sensor"]?.string
         else { return }
         let hours = (0..<SummaryPlan.day).compactMap {
           document[SummarySeries.slot($0)]?.document.flatMap { Summary($0) }
         }
-        SummarySeries(device: device, sensor: sensor, day: day.number).append(day: hours, to: &statements)
-        if statements.count >= Self.batch { isOver = try !flush() }
+        SummarySeries(device: device, sensor: sensor, day: day.number).append(day: hours, to: &output.statements)
+        if output.statements.count >= Self.batch { try write(&output, with: client, while: mayGoOn) }
       }
-      if !isOver { _ = try flush() }
+      try write(&output, with: client, while: mayGoOn)
     }
+  }
+
+  /// What is to be written to `summaries`.
+  private struct Output {
+    var statements = BSONBatch()
+    /// Whether another's turn has come, and nothing may be written any more.
+    var isOver = false
+  }
+
+  private func write(
+    _ output: inout Output, with client: MongoClient, while mayGoOn: () throws(MongoError) -> Bool
+  ) throws(MongoError) {
+    if !output.isOver { output.isOver = try !mayGoOn() }
+    if !output.isOver { try write(&output.statements, with: client, to: DatabaseSchema.summaries) }
   }
 
   private func write(_ statements: inout BSONBatch, to collection: String) throws(MongoError) {
