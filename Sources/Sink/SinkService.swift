@@ -197,9 +197,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     }
     supervisor.start("sink-watch", mayEnd: true) { [self] in
       var behind: [TopicPartition] = []
+      var consumed = metrics.consumed.value
       repeat {
         // Until brokers answer there is nothing to say; the consumer says that they do not.
         do throws(KafkaError) { behind = try lag.observe(consumer) } catch { behind = [] }
+        // Where nothing is read, the database is away, and nothing is to be fetched.
+        if metrics.consumed.value == consumed { behind = [] }
+        consumed = metrics.consumed.value
         seeAboutGroup()
       } while behind.isEmpty
         ? !supervisor.waitForStop(timeout: Self.watchInterval) : rouse(consumer, behind, supervisor)
