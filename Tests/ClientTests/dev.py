@@ -88,5 +88,5 @@ class Dev:
         if hasattr(self, "database"):
             self.database.client.close()
         self.process.terminate()
-        self.process.wait()
+        self.process.wait(timeout=60)
         shutil.rmtree(self.folder)

@@ -83,12 +83,19 @@ class Process:
         return until(f"'{words}'", check, timeout, lambda: f"What it said: {self.lines[-30:]}")
 
     def stop(self, kill=False):
+        """Ends it; an error when it was told to end, and did not within a minute."""
         if self.process.poll() is None:
             self.process.kill() if kill else self.process.terminate()
-        self.process.wait()
-        self.reader.join()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"it did not end: {self.lines[-30:]}") from None
+        finally:
+            self.reader.join()
+            self.process.stdin.close()
+            self.process.stdout.close()
 
 
 class Broker:
@@ -159,7 +166,8 @@ class Subscriber:
                      lambda: f"There are: {self.messages(sensor)[-5:]}")
 
     def stop(self):
-        self.process.stop()
+        # Its handler of SIGTERM waits for ever for a lock that the interrupted code may hold (2.0.11, while it prints).
+        self.process.stop(kill=True)
 
 
 class Dev:

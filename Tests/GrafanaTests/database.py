@@ -53,7 +53,7 @@ class Server:
     def end(self):
         self.client.close()
         self.process.terminate()
-        self.process.wait()
+        self.process.wait(timeout=60)
 
     def stop(self):
         self.end()
