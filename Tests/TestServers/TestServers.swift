@@ -38,24 +38,47 @@ package enum TestServers {
     return path
   }
 
-  private static let handedOut = Mutex<Set<UInt16>>([])
+  /// Ports that are this process's own, and have not been handed out yet.
+  private static let ports = Mutex<Range<UInt16>>(0..<0)
 
-  /// A TCP port on 127.0.0.1 that nothing listens on, and that this process has not handed out before.
+  /// A TCP port on 127.0.0.1 that nothing listens on, and that no test process has been or will be handed while this one runs.
   package static func freePort() -> UInt16 { freePorts(1) }
 
   /// The first of `count` ports in a row that are free.
   package static func freePorts(_ count: Int) -> UInt16 {
-    handedOut.withLock { taken in
+    ports.withLock { own in
       while true {
-        // Below the range that the kernel gives to outgoing connections (32768 and up).
-        let first = UInt16.random(in: 11_000...31_000)
-        let range = (0..<count).map { first + UInt16($0) }
-        if range.allSatisfy({ !taken.contains($0) && isFree($0) }) {
-          taken.formUnion(range)
-          return first
+        if own.count < count { own = claimPorts() }
+        let range = own.prefix(count)
+        if range.allSatisfy(isFree) {
+          own = range.endIndex..<own.upperBound
+          return range.startIndex
         }
+        own = own.dropFirst()
       }
     }
+  }
+
+  /// A port that is free now may be so because another process's server has not started yet, or is about to start again:
+  /// so each process has its own, by a name that only one can have and that is free again when it ends.
+  private static func claimPorts() -> Range<UInt16> {
+    // Below the range that the kernel gives to outgoing connections (32768 and up).
+    let size = 200
+    for first in stride(from: 11_000, to: 31_000, by: size).shuffled() {
+      let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+      var address = sockaddr_un()
+      address.sun_family = sa_family_t(AF_UNIX)
+      // Behind a zero, a name of this machine's, not a file's (unix(7)).
+      withUnsafeMutableBytes(of: &address.sun_path) { $0.dropFirst().copyBytes(from: "sluice-tests-\(first)".utf8) }
+      let code = withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+      }
+      if code == 0 { return UInt16(first)..<UInt16(first + size) }
+      close(descriptor)
+    }
+    fatalError("all ports for tests are taken")
   }
 
   private static func isFree(_ port: UInt16) -> Bool { withSocket(port) { Glibc.bind($0, $1, $2) } == 0 }
