@@ -19,10 +19,9 @@ final class LetterReader {
     partitionCount = partitions
     var kafka = kafka
     kafka.set("isolation.level", "read_committed")
-    let settings = [
+    kafka.setDefaults([
       "fetch.wait.max.ms": "50", "queued.max.messages.kbytes": "16384", "reconnect.backoff.max.ms": "1000",
-    ]
-    for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
+    ])
     do throws(KafkaError) { asking = try Consumer(kafka) } catch { throw .kafka(error) }
     self.kafka = kafka
   }

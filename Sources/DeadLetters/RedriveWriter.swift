@@ -29,13 +29,12 @@ final class RedriveWriter {
     var kafka = kafka
     kafka.set("transactional.id", "sluice-redrive-\(deadLetterTopic)")
     kafka.set("transaction.timeout.ms", "\(Self.transactionTimeout / .milliseconds(1))")
-    let settings = [
+    kafka.setDefaults([
       "message.timeout.ms": "10000", "socket.timeout.ms": "10000", "linger.ms": "2",
       "reconnect.backoff.ms": "100", "reconnect.backoff.max.ms": "1000",
       // What is on the dead-letter topic fits; the brokers say what does not fit on the other.
       "message.max.bytes": "10485760",
-    ]
-    for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
+    ])
     do throws(KafkaError) {
       let producer = try Producer(kafka)
       self.producer = producer

@@ -13,6 +13,11 @@ package struct KafkaConfiguration: Sendable, Equatable {
     settings.append((key, value))
   }
 
+  /// Sets properties that are not set here, by whichever of a property's names: what is there overrides these.
+  package mutating func setDefaults(_ defaults: KeyValuePairs<String, String>) {
+    settings.insert(contentsOf: defaults.filter { value($0.key) == nil }.map { ($0.key, $0.value) }, at: 0)
+  }
+
   /// What a property is set to here.
   package func value(_ key: String) -> String? { settings.last { $0.key == key }?.value }
 

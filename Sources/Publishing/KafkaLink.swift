@@ -74,7 +74,7 @@ package final class KafkaLink: Sendable {
   /// - Throws: when a setting of `configuration.kafka` is unknown or has no such value.
   package init(_ configuration: Configuration, log: Log, health: Health, metrics: Metrics) throws(KafkaError) {
     var kafka = configuration.kafka
-    let settings = [
+    kafka.setDefaults([
       // Room beyond the bound that this class keeps: it looks at the queue once for a whole request.
       "queue.buffering.max.messages": "\(configuration.queueMessages + 100_000)",
       "queue.buffering.max.kbytes": "\(max(configuration.queueBytes / 1_024, 1))",
@@ -90,8 +90,7 @@ package final class KafkaLink: Sendable {
       // A topic may take less than the brokers' usual megabyte at once. Smaller ones than this cost throughput.
       "batch.size": "300000",
       "topic.metadata.refresh.interval.ms": "30000",
-    ]
-    for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
+    ])
     self.kafka = kafka
     self.log = log.component("kafka")
     client = Mutex(try Self.client(kafka, log: self.log))

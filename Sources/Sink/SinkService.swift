@@ -129,7 +129,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     under supervisor: Supervisor, ended: @escaping @Sendable () -> Void
   ) throws(KafkaError) {
     var kafka = configuration.kafka
-    let settings = [
+    kafka.setDefaults([
       "session.timeout.ms": "\(Self.sessionTimeout.components.seconds * 1_000)", "heartbeat.interval.ms": "2000",
       // Also how long librdkafka waits for an answer to its request to join: it stays out so long when that is lost. No call
       // on the polling thread takes as much.
@@ -140,8 +140,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       "queued.max.messages.kbytes": "16384", "queued.min.messages": "50", "fetch.wait.max.ms": "100",
       "reconnect.backoff.ms": "100",
       "reconnect.backoff.max.ms": "1000",
-    ]
-    for (key, value) in settings where kafka.value(key) == nil { kafka.set(key, value) }
+    ])
     let sessionTimeout =
       kafka.value("session.timeout.ms").flatMap { Int($0) }.map { Duration.milliseconds($0) } ?? Self.sessionTimeout
     // A redrive puts messages and the note that it did so on Kafka as one: what of it does not count must not be stored.

@@ -1,5 +1,6 @@
-import Kafka
 import Testing
+
+@testable import Kafka
 
 @Suite struct ConfigurationTests {
   @Test func mergesText() throws {
@@ -9,6 +10,16 @@ import Testing
     #expect(configuration.value("sasl.password") == "p;w=\\x")
     #expect(configuration.value("linger.ms") == "8")
     #expect(configuration.value("bootstrap.servers") == "a:1")
+  }
+
+  @Test func defaultsGiveWay() throws {
+    var configuration = KafkaConfiguration(brokers: "a:1")
+    try configuration.merge("linger.ms=7; max.in.flight=3")
+    configuration.setDefaults(["linger.ms": "1", "max.in.flight.requests.per.connection": "5", "client.id": "c"])
+    #expect(configuration.value("linger.ms") == "7" && configuration.value("client.id") == "c")
+    // The other name of the same property: the last that librdkafka is told counts.
+    let names = configuration.settings.map(\.key)
+    #expect(names.firstIndex(of: "max.in.flight.requests.per.connection")! < names.firstIndex(of: "max.in.flight")!)
   }
 
   @Test(arguments: ["\\\\", "a\\", "\\;", "a\\;b\\;c", "C:\\keys\\a.pem"])
