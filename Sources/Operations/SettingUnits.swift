@@ -5,12 +5,12 @@ package enum SettingUnits {
     !text.isEmpty && text.utf8.allSatisfy(isDigit) ? Int(text) : nil
   }
 
-  /// `90d`, `10s`, `250ms`.
+  /// `90d`, `10s`, `250ms`, `500us`.
   package static func duration(_ text: String) -> Duration? {
-    guard let (number, unit) = split(text), let milliseconds = times.first(where: { $0.unit == unit })?.milliseconds
+    guard let (number, unit) = split(text), let microseconds = times.first(where: { $0.unit == unit })?.microseconds
     else { return nil }
-    let (product, overflow) = number.multipliedReportingOverflow(by: milliseconds)
-    return overflow ? nil : .milliseconds(product)
+    let (product, overflow) = number.multipliedReportingOverflow(by: microseconds)
+    return overflow ? nil : .microseconds(product)
   }
 
   /// `512`, `512KB` (1,000 each), `8MiB` (1,024 each), `64M` (1,024 each, as in systemd); large and small letters.
@@ -23,12 +23,11 @@ package enum SettingUnits {
 
   /// A duration in the largest unit that divides it.
   static func text(_ duration: Duration) -> String {
-    let (seconds, attoseconds) = duration.components
-    let milliseconds = Int(seconds) * 1_000 + Int(attoseconds / 1_000_000_000_000_000)
-    guard milliseconds > 0 else { return "0s" }
+    let microseconds = Int(duration / .microseconds(1))
+    guard microseconds > 0 else { return "0s" }
     // Weeks are read, but not how people think of 90 days.
-    let unit = times.last { $0.unit != "w" && milliseconds % $0.milliseconds == 0 }!
-    return "\(milliseconds / unit.milliseconds)\(unit.unit)"
+    let unit = times.last { $0.unit != "w" && microseconds % $0.microseconds == 0 }!
+    return "\(microseconds / unit.microseconds)\(unit.unit)"
   }
 
   /// A number of bytes in the largest unit that divides it.
@@ -41,8 +40,9 @@ package enum SettingUnits {
     return String(bytes)
   }
 
-  private static let times: [(unit: String, milliseconds: Int)] = [
-    ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000),
+  private static let times: [(unit: String, microseconds: Int)] = [
+    ("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000), ("d", 86_400_000_000),
+    ("w", 604_800_000_000),
   ]
 
   private static let sizes: [(unit: String, bytes: Int)] = [

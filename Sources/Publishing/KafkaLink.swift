@@ -81,7 +81,7 @@ package final class KafkaLink: Sendable {
       // The brokers say what is too large: a dead letter is as large as what they took before.
       "message.max.bytes": "\(min(max(configuration.queueBytes, 1_000_000), 1_000_000_000))",
       "message.timeout.ms": "\(configuration.deliveryTimeout.milliseconds)",
-      "linger.ms": "\(configuration.linger.milliseconds)",
+      "linger.ms": "\(configuration.linger / .milliseconds(1))",
       // A broker that hangs is given up before the message is, so that another can be tried.
       "socket.timeout.ms": "\(max(configuration.deliveryTimeout.milliseconds / 2, 1_000))",
       "reconnect.backoff.ms": "100", "reconnect.backoff.max.ms": "1000",

@@ -65,7 +65,8 @@ import Testing
       #expect(SettingUnits.duration(SettingUnits.text(duration)) == duration)
     }
     #expect(SettingUnits.text(.seconds(90 * 86_400)) == "90d")
-    #expect(SettingUnits.text(.milliseconds(1_500)) == "1500ms")
+    #expect(SettingUnits.text(.milliseconds(1_500)) == "1500ms" && SettingUnits.text(.microseconds(1_500)) == "1500us")
+    #expect(SettingUnits.duration("1500us") == .microseconds(1_500))
     #expect(SettingUnits.text(.zero) == "0s")
     for bytes in [0, 1, 1_023, 1 << 10, 3 << 20, 5 << 30, 1 << 40] {
       #expect(SettingUnits.bytes(SettingUnits.text(bytes: bytes)) == bytes)
