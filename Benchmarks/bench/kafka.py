@@ -49,12 +49,18 @@ class Kafka:
                 time.sleep(0.05)
 
     def fill(
-        self, topic: str, messages: Iterator[tuple[str, str]], headers: dict[str, str | bytes | None] | None = None
+        self,
+        topic: str,
+        messages: Iterator[tuple[str, str]],
+        headers: dict[str, str | bytes | None] | None = None,
+        batch: int = 10_000,
     ) -> None:
-        """Produces keys and values and waits until all are acknowledged."""
+        """Produces keys and values, at most `batch` a request, and waits until all are acknowledged."""
         failures: list[object] = []
         producer = Producer(
-            self._settings | {"enable.idempotence": True, "linger.ms": 20, "queue.buffering.max.messages": 200_000}
+            self._settings
+            | {"enable.idempotence": True, "linger.ms": 20, "queue.buffering.max.messages": 200_000}
+            | {"batch.num.messages": batch}
         )
 
         def report(error: object, _: object) -> None:
@@ -77,7 +83,8 @@ class Kafka:
     def _warm_up(self) -> None:
         """A new Java process is slow: without this, the first contender would meet another Kafka than the rest."""
         topic = self.new_topic("warm-up")
-        self.fill(topic, ((str(number % 1_000), "x" * 120) for number in range(200_000)))
+        # Its requests are what its compiler has to have seen often.
+        self.fill(topic, ((str(number % 1_000), "x" * 120) for number in range(300_000)), batch=10)
         # The first group of all has to wait until the topic of the groups' offsets is there.
         consumer = Consumer(self._settings | {"group.id": topic, "auto.offset.reset": "earliest"})
         consumer.subscribe([topic])

@@ -14,6 +14,8 @@ _MIDDLE = 1_000
 """Devices where something else is varied."""
 _CONNECTIONS = (10, 5_000)
 _BODY_READINGS, _BODIES, _BODY_CONNECTIONS = 1_000, 100, 16
+_BACKLOG = 1_000_000
+"""Enough for each of the devices to have several readings."""
 _TOLERANCE = 1.15
 _BATCH = 5_000
 _FILLING_SECONDS = 600
@@ -21,7 +23,7 @@ _FILLING_SECONDS = 600
 
 def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
     need("wrk", "wrk")
-    total, stored = bench.options.short_backlog, bench.options.stored
+    stored = bench.options.stored
     devices = [f"{count:,} devices" for count in _DEVICES]
     connections = [f"{count:,} connections" for count in _CONNECTIONS]
     middle = f"{_MIDDLE:,} devices"
@@ -41,10 +43,10 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             f"Ingest, devices: NDJSON, {_BODY_READINGS:,} readings a request on {_BODY_CONNECTIONS} connections, from "
             f"all devices in turn. Ingest, connections: POST of one reading, {middle}. In both "
             f"{ingest.conditions(bench)}",
-            f"Sink: a backlog of {total:,} readings, of all devices in turn, into a new time-series collection, or "
-            f"into one that has documents of {readings.DEVICES} of them. While a backlog lasts the sink writes the "
-            "newest values of its devices every two seconds: of 100,000 devices in turn each has hardly more than one "
-            "reading in that time, and so nearly every reading is an update of `devices` as well.",
+            f"Sink: a backlog of {_BACKLOG:,} readings, of all devices in turn, into a new time-series collection, or "
+            f"into one that has documents of {readings.DEVICES} of them. Beside the readings the sink writes the newest "
+            "values of its devices, an update for each: while a backlog lasts every two seconds, of many devices less "
+            "often.",
         ],
         [
             Table(
@@ -88,8 +90,7 @@ def _load(bench: Bench, bodies: Bodies, connections: int, _: int) -> Sample:
 
 
 def _drain(bench: Bench, devices: int, stored: int, number: int) -> Sample:
-    total = bench.options.short_backlog
-    topic, database = bench.backlog(total, devices), f"flat_{number + 1}_{devices}_{stored}"
+    topic, database = bench.backlog(_BACKLOG, devices), f"flat_{number + 1}_{devices}_{stored}"
     sluice.prepare_database(bench, topic, database)
     try:
         if stored:
@@ -98,7 +99,7 @@ def _drain(bench: Bench, devices: int, stored: int, number: int) -> Sample:
             bench.workspace.run("documents", command, timeout=_FILLING_SECONDS)
         before = bench.mongodb.inserted()
         with sluice.running(bench, "sink", sluice.settings(bench, "sink", topic, database)) as sink:
-            return draining.drain(bench, [sink.child], total, before)
+            return draining.drain(bench, [sink.child], _BACKLOG, before)
     finally:
         bench.mongodb.drop(database)
 
