@@ -40,17 +40,13 @@ struct DeviceStates: ~Copyable {
 
   init(marksHours: Bool = false) { self.marksHours = marksHours }
 
-  /// Readings noted since all were removed.
-  private(set) var readings = 0
-  /// Devices that wait to be written.
-  var count: Int { devices.count }
-  var seriesCount: Int { series.count }
-  var isEmpty: Bool { devices.isEmpty }
+  /// Series that wait to be written.
+  var count: Int { series.count }
+  var isEmpty: Bool { series.isEmpty }
 
   /// Notes all readings of a batch.
   mutating func note(_ batch: ReadingBatch) {
     for (index, reading) in batch.readings.enumerated() { note(reading, index, of: batch) }
-    readings += batch.readings.count
     for number in touched {
       encode(batch.readings[series[number].newest], of: batch)
       series[number].newest = -1
@@ -103,7 +99,6 @@ struct DeviceStates: ~Copyable {
   mutating func removeAll() {
     deviceNames.removeAll()
     seriesNames.removeAll()
-    readings = 0
     devices.removeAll(keepingCapacity: true)
     series.removeAll(keepingCapacity: true)
   }

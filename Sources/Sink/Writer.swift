@@ -8,6 +8,12 @@ import Readings
 ///
 /// `@unchecked Sendable`: its state is used by the thread in `run` alone; what it shares guards itself.
 final class Writer: @unchecked Sendable {
+  /// How often offsets are committed and device states written while batches keep coming.
+  private static let flushInterval: Duration = .seconds(2)
+
+  /// Series whose states may wait to be written.
+  private static let flushedSeries = 20_000
+
   /// How long the group has to notice that a partition is another's, before this sink takes it back.
   private static let grace: Duration = .seconds(3)
 
@@ -67,13 +73,10 @@ final class Writer: @unchecked Sendable {
       switch queue.take(timeout: .seconds(1)) {
       case .batch(let batch):
         write(batch)
-        if FlushSchedule.isDue(
-          after: Clock.monotonic() - lastFlush, readings: devices.readings, devices: devices.count,
-          series: devices.seriesCount)
-        {
+        if Clock.monotonic() - lastFlush >= Self.flushInterval || devices.count >= Self.flushedSeries {
           flush(wait: false)
+          examine()
         }
-        examine()
       case .drain(let done):
         flush(wait: true)
         done.close()
