@@ -59,8 +59,12 @@ class Kafka:
         failures: list[object] = []
         producer = Producer(
             self._settings
-            | {"enable.idempotence": True, "linger.ms": 20, "queue.buffering.max.messages": 200_000}
-            | {"batch.num.messages": batch}
+            | {
+                "enable.idempotence": True,
+                "linger.ms": 20,
+                "queue.buffering.max.messages": 200_000,
+                "batch.num.messages": batch,
+            }
         )
 
         def report(error: object, _: object) -> None:
