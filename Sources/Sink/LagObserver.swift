@@ -35,13 +35,8 @@ final class LagObserver: Sendable {
     }
   }
 
-  /// Messages not written yet, from which a partition counts as behind: as many as some fetches bring.
-  private static let backlog: Int64 = 10_000
-
   /// Sets the metric; where no broker answers it stays as it was.
-  /// - Returns: the partitions that are behind.
-  func observe(_ consumer: Consumer) throws(KafkaError) -> [TopicPartition] {
-    var behind: [TopicPartition] = []
+  func observe(_ consumer: Consumer) throws(KafkaError) {
     let known = next.withLock { $0 }
     let unwritten = known.filter { $0.value == nil }.map(\.key)
     let committed = unwritten.isEmpty ? [:] : try consumer.committed(unwritten, timeout: Self.patience)
@@ -53,9 +48,7 @@ final class LagObserver: Sendable {
         guard let later = next[partition] else { return }
         let lag = ends.high - max(later ?? position, ends.low)
         metrics.lag.with("\(partition.partition)").set(Double(max(lag, 0)))
-        if lag > Self.backlog { behind.append(partition) }
       }
     }
-    return behind
   }
 }

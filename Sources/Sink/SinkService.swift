@@ -63,8 +63,9 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   /// How long a writer may hold up a rebalance; then its batch is given up.
   private static let drainTimeout: Duration = .seconds(5)
 
-  /// How often a broker is asked something while there is a backlog.
-  private static let rouseInterval: Duration = .milliseconds(50)
+  /// How long it takes, at least, from one question that rouses a broker to the next, and at most to its answer.
+  private static let rouseInterval: Duration = .milliseconds(10)
+  private static let rousePatience: Duration = .milliseconds(50)
 
   /// How often it is looked at what is not written yet, and whether the group has it.
   private static let watchInterval: Duration = .seconds(2)
@@ -87,10 +88,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let generation = Generation()
   /// One batch waits while another is written.
   private let queue = BoundedQueue<Work>(capacity: 1)
+  /// Partitions whose brokers are to be roused.
+  private let rousing = BoundedQueue<[Int32]>(capacity: 1)
   private let writerIsIdle = Atomic(false)
   private let consumer = Mutex<Consumer?>(nil)
   private let decoder: MessageDecoder
   private var batch: SinkBatch
+  private var fetchedAhead = FetchedAhead()
   private var assigned: [TopicPartition] = []
   /// Those that nothing is read from while the writer has no room.
   private var paused: [TopicPartition] = []
@@ -123,7 +127,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     batch = SinkBatch(generation: 0)
   }
 
-  /// Starts its three threads.
+  /// Starts its four threads.
   /// - Parameter ended: called when reading and writing have ended: to close what they used.
   package func start(
     under supervisor: Supervisor, ended: @escaping @Sendable () -> Void
@@ -137,7 +141,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       "partition.assignment.strategy": "range,roundrobin",
       // Bounds what librdkafka fetches ahead, per consumer. It does not count headers: so few messages are enough to wait
       // with the next fetch, which brings a mebibyte of each partition.
-      "queued.max.messages.kbytes": "16384", "queued.min.messages": "50", "fetch.wait.max.ms": "100",
+      "queued.max.messages.kbytes": "16384", "queued.min.messages": "\(FetchedAhead.limit)", "fetch.wait.max.ms": "100",
       "reconnect.backoff.ms": "100",
       "reconnect.backoff.max.ms": "1000",
     ])
@@ -185,6 +189,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     }
     supervisor.start("sink-poll") { [self] in
       defer {
+        rousing.close()
         consumer.close()
         queue.close()
         self.consumer.withLock { $0 = nil }
@@ -195,34 +200,24 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       }
     }
     supervisor.start("sink-watch", mayEnd: true) { [self] in
-      var behind: [TopicPartition] = []
-      var consumed = metrics.consumed.value
       repeat {
         // Until brokers answer there is nothing to say; the consumer says that they do not.
-        do throws(KafkaError) { behind = try lag.observe(consumer) } catch { behind = [] }
-        // Where nothing is read, the database is away, and nothing is to be fetched.
-        if metrics.consumed.value == consumed { behind = [] }
-        consumed = metrics.consumed.value
+        do throws(KafkaError) { try lag.observe(consumer) } catch {}
         seeAboutGroup()
-      } while behind.isEmpty
-        ? !supervisor.waitForStop(timeout: Self.watchInterval) : rouse(consumer, behind, supervisor)
+      } while !supervisor.waitForStop(timeout: Self.watchInterval)
+    }
+    supervisor.start("sink-rouse", mayEnd: true) { [self] in
+      while let partitions = rousing.take() {
+        for partition in partitions {
+          do throws(KafkaError) {
+            _ = try consumer.watermarks(
+              of: TopicPartition(topic: topic, partition: partition), timeout: Self.rousePatience)
+          } catch {}
+          if supervisor.waitForStop(timeout: Self.rouseInterval) { return }
+        }
+      }
     }
     supervisor.onStop("consumer") { consumer.wake() }
-  }
-
-  /// Has the brokers of some partitions asked something again and again until it is time to look anew.
-  ///
-  /// A broker's thread in librdkafka 2.0.2 looks only once a second whether it may fetch more (`rd_kafka_max_block_ms`), unless
-  /// something else wakes it: a backlog would be read at a mebibyte per partition and second.
-  /// - Returns: false when a stop was asked for.
-  private func rouse(_ consumer: Consumer, _ partitions: [TopicPartition], _ supervisor: Supervisor) -> Bool {
-    for turn in 0..<Int(Self.watchInterval / Self.rouseInterval) {
-      if supervisor.waitForStop(timeout: Self.rouseInterval) { return false }
-      do throws(KafkaError) {
-        _ = try consumer.watermarks(of: partitions[turn % partitions.count], timeout: Self.rouseInterval)
-      } catch {}
-    }
-    return true
   }
 
   private func seeAboutGroup() {
@@ -255,6 +250,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
 
   private func take(_ message: ConsumedMessage) {
     metrics.consumed.increment()
+    fetchedAhead.take(from: message.partition)
+    if fetchedAhead.isUsedUp, rousing.put(fetchedAhead.partitions, timeout: .zero) { fetchedAhead = FetchedAhead() }
     batch.append(message, at: message.offset + configuration.offsetBase, with: decoder, now: Clock.nowMilliseconds())
   }
 
@@ -287,6 +284,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private func resume(_ consumer: Consumer) {
     if paused.isEmpty { return }
     do throws(KafkaError) { try consumer.resume(paused) } catch { consumerState.failing("\(error)") }
+    _ = rousing.put(paused.map(\.partition), timeout: .zero)
     paused = []
   }
 

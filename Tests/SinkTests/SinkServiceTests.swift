@@ -25,6 +25,22 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     #expect(sink.metric("sluice_sink_written_total") == 3_000)
   }
 
+  /// What is fetched ahead is little, and librdkafka looks only once a second whether it may fetch more.
+  @Test func whatFollowsABurstIsNotKeptWaiting() throws {
+    let fixture = try fixture(.documents)
+    let sink = try fixture.startSink()
+    let durations = try (0..<15).map { burst in
+      let start = ContinuousClock.now
+      try fixture.produce(SinkFixture.readings(burst * 400..<(burst + 1) * 400))
+      try eventually("burst \(burst) is stored") {
+        sink.metric("sluice_sink_written_total") == Double((burst + 1) * 400)
+      }
+      return ContinuousClock.now - start
+    }
+    // A second each if they were; a tenth of it here.
+    #expect(durations.sorted()[7] < .milliseconds(800), "\(durations)")
+  }
+
   @Test func theDocumentIsTheContracts() throws {
     let fixture = try fixture()
     try fixture.startSink()
