@@ -31,8 +31,7 @@ struct FaultRun {
   init(_ plan: Plan) { self.plan = plan }
 
   /// Carries it out and prints what comes of it.
-  /// - Returns: whether nothing is lost and nothing is there twice.
-  func run() throws -> Bool {
+  func run() throws -> Readings.Verdict {
     say("seed=\(plan.seed) layout=\(plan.layout.rawValue)" + (plan.breakage.map { " break=\($0)" } ?? ""))
     let deployment = try Deployment(sluice: plan.sluice, layout: plan.layout.rawValue, breakage: plan.breakage)
     do {
@@ -43,7 +42,7 @@ struct FaultRun {
     }
   }
 
-  private func run(_ deployment: Deployment) throws -> Bool {
+  private func run(_ deployment: Deployment) throws -> Readings.Verdict {
     let load = try Load(deployment, rate: plan.rate, seed: plan.seed)
     var timeline = Timeline()
     let faultCount = try disturb(deployment, load, &timeline)
@@ -51,7 +50,8 @@ struct FaultRun {
     say("\(Self.text(ContinuousClock.now - load.start)) s  the senders have ended")
     let (verdict, calm) = try settle(deployment, readings)
     deployment.noteMemory()
-    return try report(deployment, verdict, timeline, faultCount: faultCount, settledAfter: calm)
+    try report(deployment, verdict, timeline, faultCount: faultCount, settledAfter: calm)
+    return verdict
   }
 
   /// Does one fault after another.
@@ -122,7 +122,7 @@ struct FaultRun {
 
   private func report(
     _ deployment: Deployment, _ verdict: Readings.Verdict, _ timeline: Timeline, faultCount: Int, settledAfter: Duration
-  ) throws -> Bool {
+  ) throws {
     let summary = timeline.summary
     let memory = deployment.peakMemory.sorted { $0.key.rawValue < $1.key.rawValue }
       .map { "\($0.key.rawValue) \($0.value / 1_024) MiB" }.joined(separator: ", ")
@@ -134,11 +134,9 @@ struct FaultRun {
       longest gap: \(summary.longestGap) s without an accepted reading, from second \(summary.gapStart)
       all stored and tidy \(Self.text(settledAfter)) s after the senders ended
       most memory: \(memory)
-      accepted=\(verdict.accepted) in_doubt=\(verdict.doubtful) stored=\(verdict.stored)
-      accepted_and_missing=\(verdict.missingCount) stored_more_than_once=\(verdict.repeatedCount) \
-      never_sent=\(verdict.strangers) seed=\(plan.seed) layout=\(plan.layout.rawValue)
+      \(verdict) seed=\(plan.seed) layout=\(plan.layout.rawValue)
       """)
-    if verdict.isClean { return true }
+    if verdict.isClean { return }
     for finding in verdict.missing { say("missing: \(finding)") }
     for finding in verdict.repeated {
       say("repeated: \(finding)")
@@ -146,7 +144,6 @@ struct FaultRun {
     }
     for line in try deployment.ledger() { say("ledger: \(line)") }
     if plan.breakage == nil { try keepLogs(deployment) }
-    return false
   }
 
   /// What the processes wrote, for those who look for the reason.

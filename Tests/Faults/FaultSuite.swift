@@ -35,7 +35,7 @@ enum FaultSuite {
       exit(2)
     }
     do {
-      exit(try FaultRun(plan).run() ? 0 : 1)
+      exit(try FaultRun(plan).run().isClean ? 0 : 1)
     } catch {
       say("faults: \(error)")
       exit(3)

@@ -15,7 +15,7 @@ struct Readings {
   }
 
   /// How the count ended.
-  struct Verdict {
+  struct Verdict: CustomStringConvertible {
     var accepted = 0
     var doubtful = 0
     var stored = 0
@@ -29,6 +29,11 @@ struct Readings {
     var strangers = 0
 
     var isClean: Bool { missingCount == 0 && repeatedCount == 0 && strangers == 0 }
+
+    var description: String {
+      "accepted=\(accepted) in_doubt=\(doubtful) stored=\(stored) accepted_and_missing=\(missingCount) "
+        + "stored_more_than_once=\(repeatedCount) never_sent=\(strangers)"
+    }
   }
 
   /// A line of what senders wrote could not be understood.
