@@ -40,9 +40,9 @@ struct DeviceStates: ~Copyable {
 
   init(marksHours: Bool = false) { self.marksHours = marksHours }
 
-  /// Series that wait to be written.
-  var count: Int { series.count }
-  var isEmpty: Bool { series.isEmpty }
+  /// Devices and series that wait to be written.
+  var deviceCount: Int { devices.count }
+  var seriesCount: Int { series.count }
 
   /// Notes all readings of a batch.
   mutating func note(_ batch: ReadingBatch) {
@@ -103,14 +103,15 @@ struct DeviceStates: ~Copyable {
     series.removeAll(keepingCapacity: true)
   }
 
-  /// One update per device: an older reading that comes late never replaces a newer one, also not one that another sink
-  /// wrote, for the database compares.
-  func updates() -> BSONBatch {
+  /// One update for each of some devices, numbered from 0: an older reading that comes late never replaces a newer one, also
+  /// not one that another sink wrote, for the database compares.
+  func updates(of numbers: Range<Int>) -> BSONBatch {
     var updates = BSONBatch()
     var path = ByteBuffer()
     // Another at each change, so that who summarises an hour sees whether it changed since.
     let mark = Int64.random(in: 1...Int64.max)
-    for (number, device) in devices.enumerated() {
+    for number in numbers {
+      let device = devices[number]
       updates.append { update in
         update.beginDocument("q")
         update.appendString("_id", utf8: deviceNames[number])

@@ -45,11 +45,12 @@ struct InsertProgress {
   mutating func add(repeats: [Int]) { isRepeat.formUnion(repeats) }
 
   /// Notes an attempt with these indices.
-  mutating func add(_ outcome: StoreOutcome, sent: [Int]) {
+  /// - Parameter isLast: whether they are the last of the batch, so that nothing is left to be done if they are stored.
+  mutating func add(_ outcome: StoreOutcome, sent: [Int], isLast: Bool) {
     refused += outcome.refused
     unforgotten += outcome.refused.map(\.index)
     for refusal in outcome.refused { isRefused.insert(refusal.index) }
-    if outcome.failure == nil { return }
+    if isLast && outcome.failure == nil { return }
     let remaining = Set(outcome.remaining)
     for index in sent where !remaining.contains(index) && !isRefused.contains(index) { isStored.insert(index) }
   }
@@ -90,6 +91,7 @@ final class KeyedInserter: Inserter {
   private let ids: SenderIDs
   private let metrics: SinkMetrics
   private var documents = BSONBatch()
+  private var portion = Portion()
 
   init(readings: ReadingStore, ids: SenderIDs, metrics: SinkMetrics) {
     self.readings = readings
@@ -102,10 +104,15 @@ final class KeyedInserter: Inserter {
     try leaveOutRepeats(of: batch, &wanted, &progress, ids, metrics)
     if !wanted.isEmpty {
       readings.encode(batch, epochs: [:], into: &documents)
-      let outcome = readings.insert(documents, wanted)
-      progress.add(outcome, sent: wanted)
-      if let failure = outcome.failure { throw .database(failure) }
-      metrics.written.increment(by: wanted.count - outcome.refused.count)
+      var rest = wanted[...]
+      while !rest.isEmpty {
+        let part = Array(rest.prefix(portion.count))
+        rest = rest.dropFirst(part.count)
+        let outcome = readings.insert(documents, part, &portion)
+        progress.add(outcome, sent: part, isLast: rest.isEmpty)
+        if let failure = outcome.failure { throw .database(failure) }
+        metrics.written.increment(by: part.count - outcome.refused.count)
+      }
     }
     try forgetRefused(of: batch, &progress, ids)
   }

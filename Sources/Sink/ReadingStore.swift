@@ -43,8 +43,20 @@ final class ReadingStore: Sendable {
     }
   }
 
-  /// Inserts some documents.
-  func insert(_ documents: BSONBatch, _ indices: [Int]) -> StoreOutcome {
+  /// Inserts some documents at once.
+  /// - Parameter portion: how many it may be the next time.
+  func insert(_ documents: BSONBatch, _ indices: [Int], _ portion: inout Portion) -> StoreOutcome {
+    let start = Clock.monotonic()
+    let outcome = insert(documents, indices)
+    if outcome.failure == nil {
+      portion.answered(indices.count, after: Clock.monotonic() - start)
+    } else if outcome.isUnknown {
+      portion.failed(indices.count)
+    }
+    return outcome
+  }
+
+  private func insert(_ documents: BSONBatch, _ indices: [Int]) -> StoreOutcome {
     var outcome = StoreOutcome()
     do throws(MongoError) {
       let result = try pool.withClient { (client) throws(MongoError) in
@@ -91,10 +103,27 @@ final class ReadingStore: Sendable {
 
   /// Brings the collection `devices` up to date. A device whose document the database refuses (one with too many sensors)
   /// stays as it was.
-  func update(_ devices: borrowing DeviceStates) throws(MongoError) -> [WriteError] {
-    let updates = devices.updates()
-    return try pool.withClient { (client) throws(MongoError) in
-      try client.bulkUpdate(database, DatabaseSchema.devices, updates).errors
+  /// - Parameter portion: how many are written at once.
+  /// - Returns: what the database said of the first that it refused.
+  func update(_ devices: borrowing DeviceStates, _ portion: inout Portion) throws(MongoError) -> WriteError? {
+    var refusal: WriteError?
+    var first = 0
+    while first < devices.deviceCount {
+      let last = min(first + portion.count, devices.deviceCount)
+      let updates = devices.updates(of: first..<last)
+      let start = Clock.monotonic()
+      do throws(MongoError) {
+        let errors = try pool.withClient { (client) throws(MongoError) in
+          try client.bulkUpdate(database, DatabaseSchema.devices, updates).errors
+        }
+        if refusal == nil { refusal = errors.first }
+      } catch {
+        portion.failed(last - first)
+        throw error
+      }
+      portion.answered(last - first, after: Clock.monotonic() - start)
+      first = last
     }
+    return refusal
   }
 }

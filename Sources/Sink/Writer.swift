@@ -8,9 +8,6 @@ import Readings
 ///
 /// `@unchecked Sendable`: its state is used by the thread in `run` alone; what it shares guards itself.
 final class Writer: @unchecked Sendable {
-  /// How often offsets are committed and device states written while batches keep coming.
-  private static let flushInterval: Duration = .seconds(2)
-
   /// Series whose states may wait to be written.
   private static let flushedSeries = 20_000
 
@@ -32,9 +29,10 @@ final class Writer: @unchecked Sendable {
   private let becameIdle: @Sendable () -> Void
 
   private var devices: DeviceStates
+  private var portion = Portion()
   private var uncommitted: [Int32: Int64] = [:]
   private var uncommittedGeneration = 0
-  private var lastFlush = Clock.monotonic()
+  private var schedule = FlushSchedule(now: Clock.monotonic())
   /// Whether the database refused what a flush writes: as long as it does, it does not work, whatever else it does.
   private var isFlushFailing = false
   /// Set when the database fails while the process stops: each further try might take as long as the timeout, and what is
@@ -67,25 +65,35 @@ final class Writer: @unchecked Sendable {
     checkDatabase()
     while !queue.isFinished {
       if queue.count == 0 {
-        flush(wait: false)
+        if Clock.monotonic() >= schedule.earliest { flush(wait: false) }
         becameIdle()
       }
-      switch queue.take(timeout: .seconds(1)) {
+      switch queue.take(timeout: timeout) {
       case .batch(let batch):
         write(batch)
-        if Clock.monotonic() - lastFlush >= Self.flushInterval || devices.count >= Self.flushedSeries {
+        if Clock.monotonic() >= schedule.due || devices.seriesCount >= Self.flushedSeries {
           flush(wait: false)
           examine()
         }
       case .drain(let done):
         flush(wait: true)
         done.close()
-      case nil:
+      case nil where isFlushed || isFlushFailing:
         checkDatabase()
         examine()
+      case nil: break
       }
     }
   }
+
+  /// How long to wait for a batch: until there is something else to do.
+  private var timeout: Duration {
+    let longest: Duration = .seconds(1)
+    return isFlushed || hasGivenUp ? longest : min(max(schedule.earliest - Clock.monotonic(), .zero), longest)
+  }
+
+  /// Whether everything stored is also noted and committed.
+  private var isFlushed: Bool { devices.deviceCount == 0 && uncommitted.isEmpty }
 
   /// Asks the database how it is while there is nothing to write, so that readiness is true also then.
   private func checkDatabase() {
@@ -229,14 +237,17 @@ final class Writer: @unchecked Sendable {
   /// Writes the device states and commits the offsets. The states first: what is committed is not read again, so a
   /// device's latest value would be missing for ever.
   private func flush(wait: Bool) {
-    lastFlush = Clock.monotonic()
     guard !hasGivenUp else { return }
+    let start = Clock.monotonic()
     isFlushFailing = true
-    defer { hasGivenUp = isFlushFailing && supervisor.isStopping }
-    if !devices.isEmpty {
+    defer {
+      schedule.tried(from: start, to: Clock.monotonic(), failed: isFlushFailing)
+      hasGivenUp = isFlushFailing && supervisor.isStopping
+    }
+    if devices.deviceCount > 0 {
       do throws(MongoError) {
-        for error in try store.update(devices).prefix(1) {
-          log.warning("device state not stored", ["reason": .string(error.message)])
+        if let refusal = try store.update(devices, &portion) {
+          log.warning("device state not stored", ["reason": .string(refusal.message)])
         }
         devices.removeAll()
       } catch {
@@ -244,6 +255,7 @@ final class Writer: @unchecked Sendable {
       }
     }
     guard !uncommitted.isEmpty, uncommittedGeneration == generation.current else {
+      uncommitted = [:]
       isFlushFailing = false
       return
     }

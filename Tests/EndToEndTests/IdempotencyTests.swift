@@ -109,7 +109,7 @@ struct IdempotencyTests {
   @Test(.enabled(if: MosquittoServer.isAvailable, "needs mosquitto"))
   func whatTheBrokerRedeliversIsStoredOnce() throws {
     let mosquitto = try MosquittoServer("allow_anonymous true\nmax_inflight_messages 0")
-    let proxy = try OneWayProxy(to: mosquitto.port)
+    let proxy = try ServerProxy(to: mosquitto.port)
     // Not shared: only then does the broker also send what it retains, at each subscription.
     let roles = try Roles(
       kafka: KafkaServer.shared().bootstrapServers, mongo: MongoServer.shared().uri, mqtt: proxy.port,

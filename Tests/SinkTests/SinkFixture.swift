@@ -54,9 +54,10 @@ final class SinkFixture {
   }
 
   /// Starts one more sink.
+  /// - Parameter uri: of the database, if not the fixture's.
   @discardableResult
-  func startSink(batchReadings: Int = 500) throws -> RunningSink {
-    let sink = try RunningSink(self, batchReadings: batchReadings)
+  func startSink(batchReadings: Int = 500, uri: String? = nil) throws -> RunningSink {
+    let sink = try RunningSink(self, batchReadings: batchReadings, uri: uri ?? self.uri)
     sinks.append(sink)
     return sink
   }
@@ -98,6 +99,11 @@ final class SinkFixture {
     return formatter.string(from: Date(timeIntervalSince1970: Double(milliseconds) / 1_000))
   }
 
+  /// How many documents a collection has.
+  func count(_ collection: String) throws -> Int {
+    try pool.withClient { (client) throws(MongoError) in try client.count(database, collection) }
+  }
+
   /// How often each number is stored.
   func stored() throws -> [Int: Int] {
     var counts: [Int: Int] = [:]
@@ -116,8 +122,7 @@ final class SinkFixture {
     var seen: [Int: Int] = [:]
     do {
       try eventually(timeout: timeout, "readings \(range) are stored") {
-        let count = try? pool.withClient { (client) throws(MongoError) in try client.count(database, "readings") }
-        guard count ?? 0 >= range.count, let now = try? stored() else { return false }
+        guard (try? count("readings")) ?? 0 >= range.count, let now = try? stored() else { return false }
         seen = now
         return seen.count == range.count && seen.values.allSatisfy { $0 == 1 }
       }
@@ -173,7 +178,7 @@ final class RunningSink {
   let metrics = Metrics()
   let service: SinkService
 
-  init(_ fixture: SinkFixture, batchReadings: Int) throws {
+  init(_ fixture: SinkFixture, batchReadings: Int, uri: String) throws {
     let log = Log(component: "sink", level: .error)
     supervisor = Supervisor(log: log)
     let kafka = KafkaConfiguration(brokers: fixture.brokers)
@@ -182,7 +187,7 @@ final class RunningSink {
         kafka: kafka, topics: ["\(fixture.topic).dlq"], deliveryTimeout: .seconds(10), queueMessages: 100_000,
         queueBytes: 64 << 20, linger: .milliseconds(1)), log: log, health: health, metrics: metrics)
     link.start(under: supervisor)
-    let pool = try MongoPool(uri: fixture.uri, applicationName: "sink", maximumSize: 2, timeout: .seconds(2))
+    let pool = try MongoPool(uri: uri, applicationName: "sink", maximumSize: 2, timeout: .seconds(2))
     service = SinkService(
       SinkService.Configuration(
         kafka: kafka, topic: fixture.topic, group: "g-\(fixture.topic)", schema: fixture.schema,

@@ -251,6 +251,20 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
   }
 
   /// A sink whose database hangs pauses its partitions; those it gets back after a rebalance must not stay so.
+  /// A batch takes longer to get there than an answer may take.
+  @Test(arguments: Layout.allCases) func aSlowDatabaseIsGivenLessAtOnce(_ layout: Layout) throws {
+    let server = try MongoServer()
+    let proxy = try ServerProxy(to: server.port, bytesPerSecond: 100_000)
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, layout: layout)
+    try fixture.produce(SinkFixture.readings(0..<2_000, devices: 1_000))
+    let sink = try fixture.startSink(
+      batchReadings: 2_000, uri: "mongodb://127.0.0.1:\(proxy.port)/?directConnection=true")
+    try fixture.expectStored(0..<2_000, timeout: .seconds(120))
+    try eventually(timeout: .seconds(120), "all states are written and all offsets committed") {
+      sink.lag == 0 && (try? fixture.count("devices")) == 1_000 && sink.health.isReady
+    }
+  }
+
   @Test func aRebalanceWhileTheDatabaseHangsLeavesNothingPaused() throws {
     let server = try durable()
     let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)

@@ -82,7 +82,7 @@ import Testing
       }
       var states = DeviceStates(marksHours: marks)
       states.note(batch)
-      let (updates, database) = (states.updates(), schema.database)
+      let (updates, database) = (states.updates(of: 0..<states.deviceCount), schema.database)
       try pool.withClient { (client) throws(MongoError) in
         _ = try client.insertMany(database, "readings", documents, indices: Array(0..<documents.count))
         _ = try client.bulkUpdate(database, "devices", updates)

@@ -35,6 +35,7 @@ final class LedgeredInserter: Inserter {
   private var examinations: [Examination] = []
   private var nextExamination: Duration = .zero
   private var documents = BSONBatch()
+  private var portion = Portion()
 
   /// - Parameter now: a clock that goes on counting while the process is stopped.
   init(
@@ -67,19 +68,24 @@ final class LedgeredInserter: Inserter {
     // Under the claim, so that nobody else stores the readings of the ids that are noted here.
     try leaveOutRepeats(of: batch, &wanted, &progress, ids, metrics)
     if !wanted.isEmpty {
-      try checkClaims(batch)
       let epochs = owners.mapValues(\.epoch)
       readings.encode(batch, epochs: epochs, into: &documents)
-      let outcome = readings.insert(documents, wanted)
-      progress.add(outcome, sent: wanted)
-      if let failure = outcome.failure {
-        if outcome.isUnknown {
-          progress.forgetStored()
-          for partition in batch.next.keys { owners[partition]!.outcomeUnknown() }
+      var rest = wanted[...]
+      while !rest.isEmpty {
+        try checkClaims(batch)
+        let part = Array(rest.prefix(portion.count))
+        rest = rest.dropFirst(part.count)
+        let outcome = readings.insert(documents, part, &portion)
+        progress.add(outcome, sent: part, isLast: rest.isEmpty)
+        if let failure = outcome.failure {
+          if outcome.isUnknown {
+            progress.forgetStored()
+            for partition in batch.next.keys { owners[partition]!.outcomeUnknown() }
+          }
+          throw .database(failure)
         }
-        throw .database(failure)
+        metrics.written.increment(by: part.count - outcome.refused.count)
       }
-      metrics.written.increment(by: wanted.count - outcome.refused.count)
     }
     try forgetRefused(of: batch, &progress, ids)
     for (partition, next) in batch.next {

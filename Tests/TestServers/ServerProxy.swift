@@ -1,17 +1,19 @@
 import Foundation
 import Synchronization
-import TestServers
 
 /// A proxy in front of a server on this machine that can keep what clients say to itself, so that a test can choose what
-/// a server has not heard when its client dies.
-final class OneWayProxy: Sendable {
-  let port: UInt16
+/// a server has not heard when its client dies; or that is slow.
+package final class ServerProxy: Sendable {
+  package let port: UInt16
   private let target: UInt16
+  private let bytesPerSecond: Int?
   private let listener: Int32
   private let swallows = Atomic(false)
 
-  init(to target: UInt16) throws {
+  /// - Parameter bytesPerSecond: what each client can say in a second; nil: as much as it likes.
+  package init(to target: UInt16, bytesPerSecond: Int? = nil) throws {
     self.target = target
+    self.bytesPerSecond = bytesPerSecond
     port = TestServers.freePort()
     let listener = Self.makeSocket()
     self.listener = listener
@@ -35,10 +37,10 @@ final class OneWayProxy: Sendable {
   }
 
   /// From now on the server hears nothing more, and its clients everything.
-  func swallow() { swallows.store(true, ordering: .sequentiallyConsistent) }
+  package func swallow() { swallows.store(true, ordering: .sequentiallyConsistent) }
 
   /// New connections are heard again.
-  func pass() { swallows.store(false, ordering: .sequentiallyConsistent) }
+  package func pass() { swallows.store(false, ordering: .sequentiallyConsistent) }
 
   private func join(_ client: Int32) {
     let server = Self.makeSocket()
@@ -50,7 +52,7 @@ final class OneWayProxy: Sendable {
     let isOver = DispatchSemaphore(value: 0)
     Thread { [self] in
       var isMuted = false
-      Self.copy(from: client, to: server) {
+      Self.copy(from: client, to: server, bytesPerSecond) {
         isMuted = isMuted || swallows.load(ordering: .sequentiallyConsistent)
         return !isMuted
       }
@@ -66,11 +68,12 @@ final class OneWayProxy: Sendable {
     }.start()
   }
 
-  private static func copy(from source: Int32, to sink: Int32, _ isHeard: () -> Bool) {
-    var buffer = [UInt8](repeating: 0, count: 65_536)
+  private static func copy(from source: Int32, to sink: Int32, _ bytesPerSecond: Int? = nil, _ isHeard: () -> Bool) {
+    var buffer = [UInt8](repeating: 0, count: bytesPerSecond == nil ? 65_536 : 1_024)
     while true {
       let count = read(source, &buffer, buffer.count)
       guard count > 0 else { return }
+      if let bytesPerSecond { Thread.sleep(forTimeInterval: Double(count) / Double(bytesPerSecond)) }
       guard isHeard() else { continue }
       var sent = 0
       while sent < count {
