@@ -28,7 +28,7 @@ struct Topics {
     defer { admin.close() }
     for name in [readings, deadLetters] {
       _ = try admin.createTopic(
-        name, partitions: Self.partitions, replication: 1, configuration: configuration, timeout: .seconds(30))
+        name, partitions: Self.partitions, replication: 1, configuration: configuration, timeout: .seconds(90))
     }
   }
 

@@ -121,8 +121,8 @@ import Testing
     let admin = try Admin(KafkaConfiguration(brokers: brokers))
     defer { admin.close() }
     _ = try admin.createTopic(
-      topic, partitions: 1, replication: 1, configuration: ["max.message.bytes": "3000"], timeout: .seconds(30))
-    _ = try admin.createTopic("\(topic).dlq", partitions: 1, replication: 1, timeout: .seconds(30))
+      topic, partitions: 1, replication: 1, configuration: ["max.message.bytes": "3000"], timeout: .seconds(90))
+    _ = try admin.createTopic("\(topic).dlq", partitions: 1, replication: 1, timeout: .seconds(90))
     let fixture = try Fixture(brokers: brokers, topic: topic)
     let large = [("large", String(repeating: "x", count: 5_000))]
     try fixture.write((0..<40).map { (0, headers($0, topic: topic, $0 == 7 || $0 == 8 ? large : [])) })

@@ -49,7 +49,7 @@ final class Served: Sendable {
       self.brokers = brokers
       let admin = try Admin(KafkaConfiguration(brokers: brokers))
       defer { admin.close() }
-      _ = try admin.createTopic(topic, partitions: Self.partitions, replication: 1, timeout: .seconds(30))
+      _ = try admin.createTopic(topic, partitions: Self.partitions, replication: 1, timeout: .seconds(90))
     } else {
       let cluster = try MockCluster()
       try cluster.createTopic(topic, partitions: Self.partitions)

@@ -13,8 +13,8 @@ import Testing
     #expect(try admin.partitionCount(of: name, timeout: .seconds(30)) == nil)
     #expect(
       try admin.createTopic(
-        name, partitions: 3, replication: 1, configuration: ["retention.ms": "60000"], timeout: .seconds(30)))
-    #expect(!(try admin.createTopic(name, partitions: 5, replication: 1, timeout: .seconds(30))))
+        name, partitions: 3, replication: 1, configuration: ["retention.ms": "60000"], timeout: .seconds(90)))
+    #expect(!(try admin.createTopic(name, partitions: 5, replication: 1, timeout: .seconds(90))))
     try eventually("leaders") {
       let topic = try admin.describeTopic(name, timeout: .seconds(30))
       return topic?.partitions == 3 && topic?.replication == 1 && topic?.leaderless == 0
@@ -31,12 +31,12 @@ import Testing
     let admin = try Admin(configuration(try KafkaServer.shared().bootstrapServers))
     defer { admin.close() }
     let replication = #expect(throws: KafkaError.self) {
-      try admin.createTopic("too-many-replicas", partitions: 1, replication: 9, timeout: .seconds(30))
+      try admin.createTopic("too-many-replicas", partitions: 1, replication: 9, timeout: .seconds(90))
     }
     #expect(replication?.code.rawValue == 38 && replication?.message.isEmpty == false)
     let setting = #expect(throws: KafkaError.self) {
       try admin.createTopic(
-        "bad-setting", partitions: 1, replication: 1, configuration: ["retention.ms": "soon"], timeout: .seconds(30))
+        "bad-setting", partitions: 1, replication: 1, configuration: ["retention.ms": "soon"], timeout: .seconds(90))
     }
     #expect(setting?.message.contains("retention.ms") == true)
   }

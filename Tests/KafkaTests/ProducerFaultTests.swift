@@ -148,7 +148,7 @@ import Testing
     let server = try KafkaServer()
     defer { try? server.stop() }
     let admin = try Admin(configuration(server.bootstrapServers))
-    _ = try admin.createTopic("readings", partitions: 1, replication: 1, timeout: .seconds(30))
+    _ = try admin.createTopic("readings", partitions: 1, replication: 1, timeout: .seconds(90))
     admin.close()
     let recorder = Recorder()
     try withProducer(configuration(server.bootstrapServers, ["socket.timeout.ms": "2000"])) { producer in
@@ -178,7 +178,7 @@ import Testing
     defer { try? server.stop() }
     let name = "readings"
     let admin = try Admin(configuration(server.bootstrapServers))
-    _ = try admin.createTopic(name, partitions: 1, replication: 1, timeout: .seconds(30))
+    _ = try admin.createTopic(name, partitions: 1, replication: 1, timeout: .seconds(90))
     try fill(server.bootstrapServers, name, 0..<1)
     let member = try Member(configuration(server.bootstrapServers), topic: name, commits: false)
     try eventually("read") { member.count == 1 }

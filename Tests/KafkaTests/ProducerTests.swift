@@ -154,7 +154,7 @@ import Testing
     defer { admin.close() }
     #expect(
       try admin.createTopic(
-        name, partitions: 1, replication: 1, configuration: ["max.message.bytes": "2000"], timeout: .seconds(30)))
+        name, partitions: 1, replication: 1, configuration: ["max.message.bytes": "2000"], timeout: .seconds(90)))
     let recorder = Recorder()
     try withProducer(configuration(brokers)) { producer in
       let topic = try producer.topic(name)

@@ -22,7 +22,7 @@ enum Cluster: CaseIterable, Sendable {
       let brokers = try KafkaServer.shared().bootstrapServers
       let admin = try Admin(KafkaConfiguration(brokers: brokers))
       defer { admin.close() }
-      _ = try admin.createTopic(topic, partitions: partitions, replication: 1, timeout: .seconds(30))
+      _ = try admin.createTopic(topic, partitions: partitions, replication: 1, timeout: .seconds(90))
       try body(brokers, topic)
     }
   }
