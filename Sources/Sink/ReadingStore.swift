@@ -118,7 +118,7 @@ final class ReadingStore: Sendable {
         }
         if refusal == nil { refusal = errors.first }
       } catch {
-        portion.failed(last - first)
+        if error.outcomeUnknown { portion.failed(last - first) }
         throw error
       }
       portion.answered(last - first, after: Clock.monotonic() - start)

@@ -70,6 +70,7 @@ final class Writer: @unchecked Sendable {
       }
       switch queue.take(timeout: timeout) {
       case .batch(let batch):
+        awaitRoomForStates()
         write(batch)
         if Clock.monotonic() >= schedule.due || devices.seriesCount >= Self.flushedSeries {
           flush(wait: false)
@@ -102,6 +103,17 @@ final class Writer: @unchecked Sendable {
       if let problem = try store.check() { state.failing(problem) } else if !isFlushFailing { state.ok() }
     } catch {
       state.failing("MongoDB does not answer: \(error)")
+    }
+  }
+
+  /// While states cannot be written, no more of them are taken in than may wait.
+  private func awaitRoomForStates() {
+    while isFlushFailing && devices.seriesCount >= Self.flushedSeries && !hasGivenUp {
+      if supervisor.waitForStop(timeout: FlushSchedule.pause) {
+        hasGivenUp = true
+      } else {
+        flush(wait: false)
+      }
     }
   }
 

@@ -265,6 +265,50 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     }
   }
 
+  /// As long as the states of so many devices cannot be written, no more are taken in.
+  @Test func statesThatCannotBeWrittenDoNotFillTheMemory() throws {
+    let folder = TestServers.temporaryFolder("mongodb-users")
+    func command(_ uri: String, _ command: BSONDocument) throws {
+      let pool = try MongoPool(uri: uri, applicationName: "tests", maximumSize: 1, timeout: .seconds(10))
+      defer { pool.close() }
+      _ = try pool.withClient { (client) throws(MongoError) in try client.command("admin", command) }
+    }
+    do {
+      let open = try MongoServer(folder: folder)
+      try command(open.uri, ["createUser": "admin", "pwd": "admin", "roles": ["root"]])
+      open.stop()
+    }
+    let server = try MongoServer(auth: true, folder: folder)
+    let admin = server.uri(user: "admin", password: "admin")
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: admin)
+    func rule(_ collection: String, _ actions: [BSONValue]) -> BSONValue {
+      ["resource": ["db": .string(fixture.database), "collection": .string(collection)], "actions": .array(actions)]
+    }
+    try command(
+      admin,
+      [
+        "createRole": "all-but-devices", "roles": [],
+        "privileges": [
+          rule("", ["find", "listCollections", "listIndexes"]), rule("readings", ["find", "insert", "remove"]),
+          rule("ledger", ["find", "insert", "update"]),
+        ],
+      ])
+    try command(admin, ["createUser": "sink", "pwd": "sink", "roles": [["role": "all-but-devices", "db": "admin"]]])
+    let count = 30_000
+    try fixture.produce(SinkFixture.readings(0..<count, devices: count))
+    let sink = try fixture.startSink(batchReadings: 1_000, uri: server.uri(user: "sink", password: "sink"))
+    func written() -> Int { Int(sink.metric("sluice_sink_written_total") ?? 0) }
+    try eventually(timeout: .seconds(60), "as many as may be are written") { written() >= 20_000 }
+    let first = written()
+    // It is tried again once a second, and each time could let more in.
+    try eventually("it is tried again") { sink.metric("sluice_sink_last_write_age_seconds") ?? 0 > 3 }
+    #expect(written() - first <= 2_000)
+    #expect(!sink.health.isReady)
+    try command(admin, ["updateUser": "sink", "roles": [["role": "readWrite", "db": .string(fixture.database)]]])
+    try fixture.expectStored(0..<count)
+    try eventually("all states are written") { (try? fixture.count("devices")) == count }
+  }
+
   @Test func aRebalanceWhileTheDatabaseHangsLeavesNothingPaused() throws {
     let server = try durable()
     let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)
