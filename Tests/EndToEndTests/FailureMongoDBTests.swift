@@ -28,7 +28,9 @@ struct FailureMongoDBTests {
     let server = try Self.serverWithUsers()
     let admin = server.uri(user: "admin", password: "admin")
     let roles = try Roles(
-      kafka: kafka, mongo: admin, settings: ["SLUICE_MONGODB_LAYOUT": layout])
+      kafka: kafka, mongo: admin,
+      // Summaries have a line of their own when the database fails.
+      settings: ["SLUICE_MONGODB_LAYOUT": layout, "SLUICE_SUMMARIES_INTERVAL": "0s"])
     func user(_ words: BSONDocument, _ command: String = "updateUser") throws {
       try Roles.command(
         admin, "admin", BSONDocument([(command, BSONValue.string("sink"))] + words.map { ($0.key, $0.value) }))
