@@ -25,8 +25,16 @@ final class Roles {
     if let mqtt { environment["SLUICE_MQTT_URL"] = "mqtt://127.0.0.1:\(mqtt)" }
     environment.merge(settings) { $1 }
     self.environment = environment
-    let setup = try run(["setup"])
-    guard setup.code == 0 else { throw TestServerError("sluice setup: \(setup.output)") }
+    // A broker on a busy machine may be fenced by its controller for a moment, and then refuses topics.
+    var setup = try run(["setup"])
+    do {
+      try eventually(timeout: .seconds(60), "setup") {
+        if setup.code != 0 { setup = try run(["setup"]) }
+        return setup.code == 0
+      }
+    } catch {
+      throw TestServerError("sluice setup: \(setup.output)")
+    }
   }
 
   deinit { for process in processes { process.kill() } }

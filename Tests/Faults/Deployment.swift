@@ -63,8 +63,15 @@ final class Deployment {
     self.arguments = arguments
     managementPorts = ports
 
-    let setup = try ChildProcess([sluice, "setup"], environment: environment, output: "\(folder)/setup.log")
-    guard setup.wait(timeout: .seconds(60)) == 0 else { throw TestServerError("sluice setup failed: \(log("setup"))") }
+    do {
+      // A broker on a busy machine may be fenced by its controller for a moment, and then refuses topics.
+      try eventually(timeout: .seconds(90), "setup") {
+        let setup = try ChildProcess([sluice, "setup"], environment: environment, output: "\(folder)/setup.log")
+        return setup.wait(timeout: .seconds(60)) == 0
+      }
+    } catch {
+      throw TestServerError("sluice setup failed: \(log("setup"))")
+    }
     for target in arguments.keys { try start(target) }
     try waitUntilReady()
   }
