@@ -27,7 +27,8 @@ package struct ClusterDescription: Sendable, Equatable {
 extension ClusterDescription {
   /// What to ask a cluster for.
   enum Request {
-    case brokers
+    /// The brokers, and those topics that the client writes to.
+    case knownTopics
     case allTopics
     case topic(String)
   }

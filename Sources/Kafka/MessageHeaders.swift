@@ -14,6 +14,11 @@ import CRdKafka
   /// Adds a header; only before the first message is produced with these.
   package func append(_ name: StaticString, _ value: UnsafeRawBufferPointer) {
     byteCount += Self.size(name.utf8CodeUnitCount, value.count)
+    unsafe Self.append(name, value, to: list)
+  }
+
+  /// Adds a header to a list that belongs to the caller.
+  static func append(_ name: StaticString, _ value: UnsafeRawBufferPointer, to list: OpaquePointer?) {
     unsafe name.utf8Start.withMemoryRebound(to: CChar.self, capacity: name.utf8CodeUnitCount) { start in
       _ = unsafe rd_kafka_header_add(
         list, start, name.utf8CodeUnitCount, value.baseAddress ?? Bytes.empty, value.count)
@@ -21,7 +26,7 @@ import CRdKafka
   }
 
   /// A header has two lengths, of up to five bytes (Kafka protocol, varint).
-  private static func size(_ name: Int, _ value: Int) -> Int { name + value + 10 }
+  package static func size(_ name: Int, _ value: Int) -> Int { name + value + 10 }
 
   /// Headers in the order given; names may repeat, and a value may be absent, which is not an empty one.
   package init(_ pairs: [(String, [UInt8]?)]) {

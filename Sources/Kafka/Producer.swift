@@ -11,6 +11,7 @@ package final class Producer: Sendable {
   let handle: ClientHandle
   let queue: ServedQueue
   let observer: (any ClientObserver)?
+  private let partitioner: Partitioner
   let topics = Mutex<[String: Topic]>([:])
   let phase = Mutex(Phase())
   /// Tells the serving thread to end: set when there will be no more reports.
@@ -40,6 +41,7 @@ package final class Producer: Sendable {
     unsafe handle = ClientHandle(adopting: client, name: "the producer")
     unsafe queue = ServedQueue(adopting: rd_kafka_queue_get_main(client))
     self.observer = observer
+    partitioner = Partitioner(configuration)
   }
 
   /// The topic of a name, made at the first call. Says nothing about whether the brokers have it.
@@ -67,17 +69,23 @@ package final class Producer: Sendable {
   ///   - value: nil makes a tombstone; an empty buffer is an empty value.
   ///   - headers: nil for none.
   ///   - handsOverHeaders: whether nobody uses the headers after this call, also if it throws: saves a copy.
+  ///   - ownHeader: one more that this message alone has, the last.
   ///   - index: comes back in the report.
   /// - Throws: an error with `isBackpressure` when the queue is full, `.messageTooLarge`, `.closed`, a fatal error.
   package func produce(
     to topic: Topic, partition: Int32 = -1, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
-    headers: MessageHeaders? = nil, handsOverHeaders: Bool = false, receiver: any DeliveryReceiver, index: Int
+    headers: MessageHeaders? = nil, handsOverHeaders: Bool = false,
+    ownHeader: (name: StaticString, value: UnsafeRawBufferPointer)? = nil, receiver: any DeliveryReceiver, index: Int
   ) throws(KafkaError) {
     guard topic.client === handle else {
       throw KafkaError(.invalidArgument, message: "the topic \(topic.name) belongs to another producer")
     }
     try handle.use { (client) throws(KafkaError) in
-      let list = unsafe handsOverHeaders ? headers?.relinquishList() : headers?.copyingList()
+      var list = unsafe handsOverHeaders ? headers?.relinquishList() : headers?.copyingList()
+      if let ownHeader = unsafe ownHeader {
+        if unsafe list == nil { unsafe list = rd_kafka_headers_new(1) }
+        unsafe MessageHeaders.append(ownHeader.name, ownHeader.value, to: list)
+      }
       let pending = unsafe Unmanaged.passRetained(PendingDelivery(receiver, index))
       let keyStart = unsafe key.map { unsafe $0.baseAddress ?? Bytes.empty }
       let valueStart = unsafe value.map { unsafe $0.baseAddress ?? Bytes.empty }
@@ -99,10 +107,18 @@ package final class Producer: Sendable {
   }
 
   /// Asks the cluster for its brokers, to see whether any answers.
-  package func probe(timeout: Duration) throws(KafkaError) {
-    _ = try handle.use { (client) throws(KafkaError) in
-      try unsafe ClusterDescription(of: client, .brokers, timeout: timeout)
+  /// - Returns: how many partitions each topic has that this producer writes to.
+  @discardableResult
+  package func probe(timeout: Duration) throws(KafkaError) -> [String: Int] {
+    let cluster = try handle.use { (client) throws(KafkaError) in
+      try unsafe ClusterDescription(of: client, .knownTopics, timeout: timeout)
     }
+    return Dictionary(cluster.topics.map { ($0.name, $0.partitions) }) { first, _ in first }
+  }
+
+  /// The partition of a key that is not empty, as the property `partitioner` has it.
+  package func partition(of key: UnsafeRawBufferPointer, among count: Int) -> Int32 {
+    unsafe partitioner.partition(of: key, among: count)
   }
 
   /// How many partitions a topic has, nil if there is no such topic. Does not make the brokers create it.

@@ -65,6 +65,8 @@ package final class KafkaLink: Sendable {
   private let queueMessages: Int
   private let state: StateLog
   private let isAvailable = Atomic(false)
+  /// Of the topics, as the cluster last said.
+  private let partitionCounts = Mutex<[String: Int]>([:])
   private let reason = Mutex("Kafka has not answered yet")
   private let counters: Counters
   /// Who has not closed it yet.
@@ -165,6 +167,9 @@ package final class KafkaLink: Sendable {
     return depth == 0 || depth + count <= queueMessages
   }
 
+  /// How many partitions a topic has; nil until Kafka has said so.
+  func partitionCount(of topic: String) -> Int? { partitionCounts.withLock { $0[topic] } }
+
   /// Counts messages handed to the producer.
   func count(produced: Int) { counters.produced.increment(by: produced) }
 
@@ -191,10 +196,14 @@ package final class KafkaLink: Sendable {
     do {
       // A topic that is missing shows only in the list of all; once it was there, a cheaper question does.
       if isAvailable.load(ordering: .relaxed) {
-        try producer.probe(timeout: .seconds(2))
+        let counts = try producer.probe(timeout: .seconds(2))
+        partitionCounts.withLock { $0.merge(counts) { $1 } }
       } else {
-        for topic in topics where try producer.partitionCount(of: topic, timeout: .seconds(2)) == nil {
-          return setUnavailable("the topic \(topic) does not exist: sluice setup creates it")
+        for topic in topics {
+          guard let count = try producer.partitionCount(of: topic, timeout: .seconds(2)) else {
+            return setUnavailable("the topic \(topic) does not exist: sluice setup creates it")
+          }
+          partitionCounts.withLock { $0[topic] = count }
         }
       }
       isAvailable.store(true, ordering: .releasing)

@@ -6,6 +6,7 @@ package final class ReadingProducer: Sendable {
   private let link: KafkaLink
   private let topic: String
   private let acknowledgesEarly: Bool
+  private let streams = SequenceStreams()
 
   /// - Parameter acknowledgesEarly: reports as stored what is only queued, which loses readings: for the test that has to
   ///   find that out.
@@ -26,8 +27,9 @@ package final class ReadingProducer: Sendable {
   /// Counts what became of some readings; called by the receivers of their reports.
   package func count(acknowledged: Int, failed: Int) { link.count(acknowledged: acknowledged, failed: failed) }
 
-  /// Produces all readings of a batch; exactly one report per reading goes to `receiver`, with the reading's index.
-  /// Those for which the backlog has no room are reported as certainly not stored.
+  /// Produces all readings of a batch, each with a number by which a repeat is known; exactly one report per reading goes
+  /// to `receiver`, with the reading's index. Those for which the backlog has no room, and all while it is not known how
+  /// many partitions there are, are reported as certainly not stored.
   ///
   /// - Parameters:
   ///   - headers: of all of them; used up.
@@ -38,8 +40,13 @@ package final class ReadingProducer: Sendable {
     link.count(produced: batch.count)
     let producer = link.producer
     let topic: Topic
-    do {
+    let streams: ArraySlice<SequenceStreams.Stream>
+    do throws(KafkaError) {
       topic = try producer.topic(self.topic)
+      guard let count = link.partitionCount(of: self.topic), count > 0 else {
+        throw KafkaError(.allBrokersDown, message: "Kafka has not said yet how many partitions \(self.topic) has")
+      }
+      streams = self.streams.first(count)
     } catch {
       for index in 0..<batch.count {
         receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))
@@ -52,7 +59,7 @@ package final class ReadingProducer: Sendable {
       ReadingEncoder.encode(reading, of: batch, into: &buffer)
       let key = batch[reading.device]
       if let bounded {
-        let bytes = key.count + buffer.bytes.count + headers.byteCount + Backlog.messageOverhead
+        let bytes = key.count + buffer.bytes.count + headers.byteCount + Self.sequenceSize + Backlog.messageOverhead
         guard bounded.reserve(bytes, index: index) else {
           let error = KafkaError(.queueFull, message: "there is no room for it until MongoDB has caught up")
           receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))
@@ -60,17 +67,27 @@ package final class ReadingProducer: Sendable {
         }
       }
       let receiver = bounded ?? receiver
-      do {
-        try producer.produce(
-          to: topic, key: key, value: buffer.bytes, headers: headers,
-          handsOverHeaders: index == batch.count - 1, receiver: acknowledgesEarly ? Unheard.shared : receiver,
-          index: index)
+      // Chosen here, for a number is one of those that the partition gets.
+      let partition = producer.partition(of: key, among: streams.count)
+      let stream = streams[Int(partition)]
+      let sequence = stream.next()
+      do throws(KafkaError) {
+        try sequence.withBytes { (sequence) throws(KafkaError) in
+          try producer.produce(
+            to: topic, partition: partition, key: key, value: buffer.bytes, headers: headers,
+            handsOverHeaders: index == batch.count - 1, ownHeader: (SequenceNumber.header, sequence),
+            receiver: acknowledgesEarly ? Unheard.shared : receiver, index: index)
+        }
         if acknowledgesEarly { receiver.delivered(DeliveryReport(index: index)) }
       } catch {
+        stream.takeBack(sequence)
         receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))
       }
     }
   }
+
+  private static let sequenceSize = MessageHeaders.size(
+    SequenceNumber.header.utf8CodeUnitCount, SequenceNumber.byteCount)
 
   /// The headers that every reading has: where it came from, and when it arrived (milliseconds since 1970).
   package static func headers(source: StaticString, received: Int64, traceparent: [UInt8]? = nil) -> MessageHeaders {

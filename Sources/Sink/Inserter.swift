@@ -32,8 +32,10 @@ struct InsertProgress {
   private var isRefused: Set<Int> = []
   /// Refused, and their sender's ids may still be noted.
   private(set) var unforgotten: [Int] = []
-  /// Indices whose sender's id was seen before.
+  /// Indices whose message, or sender's id, was seen before.
   private var isRepeat: Set<Int> = []
+  /// Indices of rejects whose message was seen before.
+  private(set) var repeatedRejects: Set<Int> = []
   private var isStored: Set<Int> = []
 
   /// Whether a reading needs no further attempt.
@@ -42,7 +44,13 @@ struct InsertProgress {
   }
 
   /// Notes repeats.
-  mutating func add(repeats: [Int]) { isRepeat.formUnion(repeats) }
+  /// - Returns: how many were not known to be.
+  mutating func add(repeats: [Int], rejects: [Int] = []) -> Int {
+    let known = isRepeat.count + repeatedRejects.count
+    isRepeat.formUnion(repeats)
+    repeatedRejects.formUnion(rejects)
+    return isRepeat.count + repeatedRejects.count - known
+  }
 
   /// Notes an attempt with these indices.
   /// - Parameter isLast: whether they are the last of the batch, so that nothing is left to be done if they are stored.
@@ -71,8 +79,7 @@ extension Inserter {
     let repeats: [Int]
     do throws(MongoError) { repeats = try ids.note(batch, among: wanted) } catch { throw .database(error) }
     if repeats.isEmpty { return }
-    progress.add(repeats: repeats)
-    metrics.repeated.increment(by: repeats.count)
+    metrics.repeated.increment(by: progress.add(repeats: repeats))
     wanted.removeAll(where: progress.isSettled)
   }
 

@@ -24,15 +24,14 @@ package final class MessageDecoder {
   }
 
   /// Decodes a message into a batch.
-  /// - Returns: when Sluice got it: the header `received`, else Kafka's time stamp, else now.
-  func decode(_ message: ConsumedMessage, into batch: ReadingBatch, now: Int64) throws(Rejection) -> Int64 {
-    let received = Self.received(message, now: now)
+  func decode(
+    _ message: ConsumedMessage, received: Int64, into batch: ReadingBatch, now: Int64
+  ) throws(Rejection) {
     try message.withValue { (value) throws(Rejection) in
       try message.withKey { (key) throws(Rejection) in
         try decode(value: value, key: key, received: received, into: batch, now: now)
       }
     }
-    return received
   }
 
   /// Decodes a message's value and key into a batch, which stays as it was when this throws.
@@ -78,7 +77,8 @@ package final class MessageDecoder {
     return key.count == device.count && memcmp(first, second, key.count) == 0
   }
 
-  private static func received(_ message: ConsumedMessage, now: Int64) -> Int64 {
+  /// When Sluice got a message, in milliseconds since 1970: the header `received`, else Kafka's time stamp, else now.
+  static func received(_ message: ConsumedMessage, now: Int64) -> Int64 {
     let stated = message.withHeader("received") { value -> Int64? in
       guard let value, (1...15).contains(value.count) else { return nil }
       var number: Int64 = 0

@@ -1,11 +1,12 @@
 package import MongoDB
+import Publishing
 package import Readings
 
 /// How readings lie in the database.
 package enum Layout: String, Sendable, CaseIterable {
   /// A native time-series collection.
   case timeseries
-  /// A plain collection whose `_id` is where the reading came from, so that a repeat is refused.
+  /// A plain collection whose `_id` is the message's own number or where it came from, so that a repeat is refused.
   case documents
 }
 
@@ -35,7 +36,11 @@ package struct ReadingDocument {
             high: UInt64(UInt32(bitPattern: origin.partition)) << 32 | UInt64(origin.offset) >> 32,
             low: UInt32(truncatingIfNeeded: origin.offset)))
       case .documents:
-        document.appendString("_id", "\(topic):\(origin.partition):\(origin.offset)")
+        if let sequence = origin.sequence {
+          sequence.withBytes { document.appendBinary("_id", $0) }
+        } else {
+          document.appendString("_id", "\(topic):\(origin.partition):\(origin.offset)")
+        }
       }
       document.appendDate("ts", milliseconds: reading.ts)
       document.beginDocument("meta")

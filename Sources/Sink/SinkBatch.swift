@@ -1,5 +1,6 @@
 import Kafka
 import Operations
+package import Publishing
 import Readings
 
 /// Where a reading came from.
@@ -8,11 +9,14 @@ package struct Origin: Sendable {
   let offset: Int64
   /// When Sluice got it, in milliseconds since 1970.
   let received: Int64
+  /// What a repeat of it is known by.
+  let sequence: SequenceNumber?
 
-  package init(partition: Int32, offset: Int64, received: Int64) {
+  package init(partition: Int32, offset: Int64, received: Int64, sequence: SequenceNumber? = nil) {
     self.partition = partition
     self.offset = offset
     self.received = received
+    self.sequence = sequence
   }
 }
 
@@ -23,6 +27,7 @@ final class SinkBatch: @unchecked Sendable {
   /// A message that is no reading.
   struct Reject {
     let message: ConsumedMessage
+    let origin: Origin
     let reason: String
     let detail: String
   }
@@ -72,12 +77,15 @@ final class SinkBatch: @unchecked Sendable {
     let partition = message.partition
     next[partition] = offset + 1
     byteCount += message.byteCount + 128
+    let origin = Origin(
+      partition: partition, offset: offset, received: MessageDecoder.received(message, now: now),
+      sequence: SequenceNumber(of: message))
     do {
-      let received = try decoder.decode(message, into: readings, now: now)
-      origins.append(Origin(partition: partition, offset: offset, received: received))
+      try decoder.decode(message, received: origin.received, into: readings, now: now)
+      origins.append(origin)
       messages.append(message)
     } catch {
-      rejects.append(Reject(message: message, reason: error.reason, detail: error.detail))
+      rejects.append(Reject(message: message, origin: origin, reason: error.reason, detail: error.detail))
     }
   }
 }

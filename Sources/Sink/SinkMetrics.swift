@@ -22,7 +22,7 @@ struct SinkMetrics: Sendable {
     surplus = metrics.counter(
       "sluice_sink_late_copies_total", "Copies of readings that landed late and were removed.")
     repeated = metrics.counter(
-      "sluice_sink_repeated_total", "Readings whose sender's id was stored before, and which were left out.")
+      "sluice_sink_repeated_total", "Readings whose number or sender's id was stored before, and which were left out.")
     dead = metrics.counters(
       "sluice_sink_dead_letters_total", "Messages that could not be stored, by reason.", labels: ["reason"])
     unknownMembers = metrics.counter(

@@ -125,12 +125,13 @@ final class Writer: @unchecked Sendable {
       uncommittedGeneration = batch.generation
       inserter.reset()
     }
-    guard let refused = insert(batch) else { return }
+    guard let progress = insert(batch) else { return }
     let rejects =
-      batch.rejects
-      + refused.map { refusal in
+      batch.rejects.indices.filter { !progress.repeatedRejects.contains($0) }.map { batch.rejects[$0] }
+      + progress.refused.map { refusal in
         SinkBatch.Reject(
-          message: batch.messages[refusal.index], reason: "refused_by_database", detail: refusal.detail)
+          message: batch.messages[refusal.index], origin: batch.origins[refusal.index], reason: "refused_by_database",
+          detail: refusal.detail)
       }
     if !rejects.isEmpty {
       guard publish(rejects, of: batch) else { return }
@@ -143,15 +144,15 @@ final class Writer: @unchecked Sendable {
   }
 
   /// Inserts until every reading is stored or refused.
-  /// - Returns: the refused; nil when the batch was given up, because its partitions are another's or the process stops.
-  private func insert(_ batch: SinkBatch) -> [(index: Int, detail: String)]? {
+  /// - Returns: nil when the batch was given up, because its partitions are another's or the process stops.
+  private func insert(_ batch: SinkBatch) -> InsertProgress? {
     var progress = InsertProgress()
     var backoff = Backoff()
     while batch.generation == generation.current {
       do throws(InsertFailure) {
         try inserter.insert(batch, &progress)
         if !isFlushFailing { state.ok() }
-        return progress.refused
+        return progress
       } catch {
         if let pause = note(error, &backoff), supervisor.waitForStop(timeout: pause) {
           hasGivenUp = true

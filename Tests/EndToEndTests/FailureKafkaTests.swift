@@ -69,6 +69,44 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable && Mosq
     }
   }
 
+  /// Kafka hangs for just as long as readings may wait for it: its client gives some of a request up then, and writes the
+  /// others again, which Kafka may have all the same.
+  @Test(arguments: ["timeseries", "documents"]) func kafkaHangsUntilReadingsAreGivenUp(_ layout: String) throws {
+    let kafka = try KafkaServer()
+    defer { try? kafka.stop() }
+    let roles = try Roles(
+      kafka: kafka.bootstrapServers, mongo: MongoServer.shared().uri,
+      settings: [
+        "SLUICE_MONGODB_LAYOUT": layout, "SLUICE_KAFKA_DELIVERY_TIMEOUT": "2s",
+        // A request has readings of different ages then.
+        "SLUICE_KAFKA_LINGER": "200ms",
+      ])
+    let http = TestServers.freePort()
+    try roles.start("ingest", ["--http-listen", "127.0.0.1:\(http)"])
+    try roles.start("sink")
+    let file = "\(roles.folder)/accepted"
+    let fleet = try roles.startFleet(
+      ["--url", "http://127.0.0.1:\(http)", "--rate", "1000", "--batch", "5", "--connections", "60"], accepted: file)
+    let reader = try TopicReader(kafka.bootstrapServers, roles.topic)
+    func repeats() throws -> Int {
+      let numbers = try reader.readAll().compactMap { $0.header("sequence") }
+      return numbers.count - Set(numbers).count
+    }
+    var rounds = 0
+    // Some readings are on the topic twice: how many depends on moments that no test can choose.
+    while try rounds < 3 || (rounds < 20 && repeats() == 0) {
+      try kafka.pause()
+      usleep(UInt32(1_800 + rounds % 6 * 75) * 1_000)
+      try kafka.resume()
+      usleep(3_000_000)
+      rounds += 1
+    }
+    fleet.signal(SIGTERM)
+    #expect(fleet.wait(timeout: .seconds(30)) != nil)
+    #expect(try repeats() > 0)
+    try roles.expectStored(try Roles.accepted(file), others: true)
+  }
+
   /// Posts bodies of several megabytes over many connections at once.
   /// - Returns: the statuses of the answers.
   private func flood(_ port: UInt16) throws -> [Int] {

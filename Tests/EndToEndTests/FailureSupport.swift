@@ -94,15 +94,21 @@ struct TopicMessage {
 /// Reads all of a topic.
 final class TopicReader {
   private let consumer: Consumer
+  private let partitions: [TopicPartition]
   private(set) var messages: [ConsumedMessage] = []
 
   init(_ brokers: String, _ topic: String, partitions: Int32 = 4) throws {
     consumer = try Consumer(KafkaConfiguration(brokers: brokers))
-    let all = (0..<partitions).map { (TopicPartition(topic: topic, partition: $0), Consumer.earliest) }
-    try consumer.assign(Dictionary(uniqueKeysWithValues: all))
+    self.partitions = (0..<partitions).map { TopicPartition(topic: topic, partition: $0) }
+    try consumer.assign(Dictionary(uniqueKeysWithValues: self.partitions.map { ($0, Consumer.earliest) }))
   }
 
   deinit { consumer.close() }
+
+  /// Reads all that there is by now, of a topic that keeps everything.
+  func readAll() throws -> [ConsumedMessage] {
+    try read(partitions.map { try Int(consumer.watermarks(of: $0, timeout: .seconds(30)).high) }.reduce(0, +))
+  }
 
   /// Reads until there are that many.
   func read(_ count: Int) throws -> [ConsumedMessage] {

@@ -1,3 +1,5 @@
+import Publishing
+
 @testable import Sink
 
 /// What owners do.
@@ -50,9 +52,21 @@ extension LedgerModel {
   }
 
   func wanted(_ share: Share) -> [Int64] {
-    (share.position..<min(share.position + batch, messages)).filter {
-      share.machine.needsInsert($0) && !share.stored.contains($0)
+    let repeats = afterBatch(share).repeats
+    return (share.position..<min(share.position + batch, messages)).filter {
+      share.machine.needsInsert($0) && !share.stored.contains($0) && !repeats.contains($0)
     }
+  }
+
+  /// What will have been seen when a batch is stored, and what of it is a repeat.
+  func afterBatch(_ share: Share) -> (seen: SeenSequences, repeats: [Int64]) {
+    var seen = share.machine.seen
+    guard let repeated else { return (seen, []) }
+    let repeats = (share.position..<min(share.position + batch, messages)).filter { offset in
+      let number = SequenceNumber(stream: 1, number: offset == repeated ? 0 : UInt64(offset))
+      return !share.machine.isDone(offset) && !seen.insert(number, at: 0)
+    }
+    return (seen, repeats)
   }
 
   /// What `LedgeredInserter.insert` does when it owns all partitions of the batch.
@@ -92,8 +106,8 @@ extension LedgerModel {
   mutating func finishBatch(_ index: Int, _ pending: [Int]) {
     for number in pending {
       let end = min(owners[index].shares[number].position + batch, messages)
-      owners[index].shares[number].machine.inserted()
-      owners[index].shares[number].machine.pass(to: end)
+      let seen = afterBatch(owners[index].shares[number]).seen
+      owners[index].shares[number].machine.pass(to: end, seen: seen)
       owners[index].shares[number].position = end
       owners[index].shares[number].stored = []
     }

@@ -109,7 +109,8 @@ extension LedgerModel {
   mutating func hear(_ index: Int, _ request: Request, _ answer: Answer) {
     switch request.sent[0] {
     case .take(let number, _):
-      guard case .taken(let entry) = answer else { return refuse(index, [number]) }
+      guard case .taken(var entry) = answer else { return refuse(index, [number]) }
+      if mistake == .forgetsSequences { entry.seen = SeenSequences() }
       owners[index].shares[number].machine.took(entry)
     case .close(let number, let claim, _):
       if request.isRefused { refuse(index, [number]) } else { owners[index].shares[number].machine.closed(claim) }

@@ -1,3 +1,5 @@
+import Publishing
+
 @testable import Sink
 
 /// A model of owners, the database and everything on its way between them, for one partition or two.
@@ -83,6 +85,8 @@ struct LedgerModel: Hashable {
     case overlooksRefusals
     /// Closes former claims before the ledger has that what they cover is stored.
     case closesUnrecorded
+    /// Begins without the sequence numbers that the ledger has.
+    case forgetsSequences
   }
 
   let messages: Int64
@@ -90,6 +94,8 @@ struct LedgerModel: Hashable {
   let batch: Int64
   let ownerLimit: Int
   var mistake: Mistake?
+  /// The message that has the sequence number of the first, in each partition; nil: messages have none.
+  var repeated: Int64?
   /// Whether former claims are examined. If not, they stay open, nobody says that they are settled, and surplus copies in
   /// them do not count: they would be found.
   var examines = true
@@ -148,7 +154,8 @@ struct LedgerModel: Hashable {
   /// What is wrong with this world, whatever comes; nil when nothing is.
   var violation: String? {
     for (number, partition) in partitions.enumerated() {
-      for offset in 0..<(partition.entry.next ?? 0) where !partition.copies.contains(where: { $0.offset == offset }) {
+      for offset in 0..<(partition.entry.next ?? 0)
+      where offset != repeated && !partition.copies.contains(where: { $0.offset == offset }) {
         return "next of \(number) is \(partition.entry.next!), and \(offset) is not stored"
       }
       if zip(partition.copies, partition.copies.dropFirst()).contains(where: { $0 == $1 }) {
@@ -165,7 +172,9 @@ struct LedgerModel: Hashable {
         return "next of \(number) is \(String(describing: partition.entry.next)) at the end"
       }
       let lasting = partition.copies.filter { examines || !isSurplus($0, in: partition) }
-      if lasting.map(\.offset) != Array(0..<messages) { return "stored at the end: \(partition.copies)" }
+      if lasting.map(\.offset) != (0..<messages).filter({ $0 != repeated }) {
+        return "stored at the end: \(partition.copies)"
+      }
     }
     return nil
   }

@@ -13,9 +13,11 @@ import Testing
     let losses: Int
     /// Whether former claims are examined, which multiplies the worlds of two partitions.
     var examines = true
+    /// The message that is a repeat of the first.
+    var repeated: Int64?
     var description: String {
       "\(partitions) partitions, \(messages) messages by \(batch), \(owners) owners, \(crashes) crashes, \(losses) lost replies"
-        + (examines ? "" : ", nothing examined")
+        + (examines ? "" : ", nothing examined") + (repeated.map { ", message \($0) a repeat" } ?? "")
     }
   }
 
@@ -30,6 +32,10 @@ import Testing
     Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 1, losses: 0),
     Size(partitions: 2, messages: 1, batch: 1, owners: 2, crashes: 0, losses: 1, examines: false),
     Size(partitions: 2, messages: 2, batch: 2, owners: 2, crashes: 0, losses: 0, examines: false),
+    Size(messages: 3, batch: 1, owners: 1, crashes: 0, losses: 2, repeated: 2),
+    Size(messages: 2, batch: 2, owners: 2, crashes: 1, losses: 1, repeated: 1),
+    Size(messages: 3, batch: 1, owners: 2, crashes: 1, losses: 0, repeated: 2),
+    Size(messages: 3, batch: 2, owners: 2, crashes: 1, losses: 0, repeated: 2),
   ])
   func everythingIsStoredOnce(_ size: Size) {
     let result = explore(size)
@@ -53,13 +59,18 @@ import Testing
     #expect(explore(size, .closesUnrecorded).violation != nil)
   }
 
+  @Test func theModelFindsWhatAnOwnerThatForgetsSequencesWouldDo() {
+    let size = Size(messages: 3, batch: 1, owners: 2, crashes: 0, losses: 0, repeated: 2)
+    #expect(explore(size, .forgetsSequences).violation != nil)
+  }
+
   @Test func aClaimStaysOpenUntilTheLedgerHasWhatItCovers() throws {
     var claim = LedgerEntry.Claim(epoch: 1, from: 0, to: 1, tsMin: 0, tsMax: 0)
     claim.isSettled = true
     var owner = PartitionOwner()
     owner.took(LedgerEntry(epoch: 2, claims: [claim]))
     owner.readBack([0])
-    owner.pass(to: 1)
+    owner.pass(to: 1, seen: SeenSequences())
     #expect(!owner.canClose(claim))
     owner.recorded(try #require(owner.completing))
     #expect(owner.canClose(claim))
@@ -73,6 +84,7 @@ import Testing
       crashes: size.crashes, losses: size.losses)
     start.mistake = mistake
     start.examines = size.examines
+    start.repeated = size.repeated
     var seen: Set<LedgerModel> = [start]
     var open = [start]
     var ends = 0

@@ -169,6 +169,14 @@ struct Message {
     self.key = key.map { Array($0.utf8) }
     self.value = value.map { Array($0.utf8) }
   }
+
+  /// The same with a number of its own, for a partition.
+  func numbered(_ stream: UInt64, _ number: UInt64, partition: Int32) -> Message {
+    var message = self
+    message.partition = partition
+    SequenceNumber(stream: stream, number: number).withBytes { message.headers.append(("sequence", Array($0))) }
+    return message
+  }
 }
 
 /// A sink with a supervisor of its own.

@@ -25,6 +25,57 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     #expect(sink.metric("sluice_sink_written_total") == 3_000)
   }
 
+  /// Kafka's client may write again, at other offsets, what it does not know to be stored; a sink may have stored it, and
+  /// ended, meanwhile.
+  @Test(arguments: Layout.allCases) func whatIsOnTheTopicTwiceIsStoredOnce(_ layout: Layout) throws {
+    let fixture = try fixture(layout)
+    let messages = SinkFixture.readings(0..<1_200).enumerated().map { index, message in
+      message.numbered(index % 2 == 0 ? 1 : 2, UInt64(index / 2), partition: Int32(index % 2))
+    }
+    let first = try fixture.startSink(batchReadings: 100)
+    // In order, some again at once, and some before those that they come behind.
+    try fixture.produce(Array(messages[..<600]))
+    try fixture.produce(Array(messages[500..<700]))
+    try fixture.expectStored(0..<700)
+    first.stop()
+    let second = try fixture.startSink(batchReadings: 100)
+    try fixture.produce(Array(messages[400..<800]) + Array(messages[1_000...]) + Array(messages[700...]))
+    // Without a number each counts, whatever it says.
+    try fixture.produce(SinkFixture.readings(1_200..<1_300))
+    try fixture.expectStored(0..<1_300)
+    if layout == .timeseries {
+      // The last are those whose second copy came last.
+      try eventually("all were looked at") { second.metric("sluice_sink_repeated_total") == 300 + 100 + 200 }
+    }
+  }
+
+  /// A letter has its message's number, and what is put back has it too.
+  @Test(arguments: Layout.allCases) func whatWasPutBackIsNoRepeat(_ layout: Layout) throws {
+    let fixture = try fixture(layout)
+    try fixture.startSink()
+    var poison = Message(key: "device-1", value: "{").numbered(1, 0, partition: 0)
+    try fixture.produce(SinkFixture.readings(0..<1).map { $0.numbered(1, 1, partition: 0) } + [poison])
+    let letter = try #require(try fixture.deadLetters(atLeast: 1).first)
+    #expect(letter.header("sequence")?.count == 16)
+    poison.value = SinkFixture.readings(1..<2)[0].value
+    poison.headers = letter.headers.filter { !$0.0.hasPrefix("dlq-") } + [("dlq-redrives", Array("1".utf8))]
+    try fixture.produce([poison])
+    try fixture.expectStored(0..<2)
+  }
+
+  /// In a time-series collection's ledger, which knows a repeat before it is stored.
+  @Test func aRepeatedMessageThatIsNoReadingBecomesOneDeadLetter() throws {
+    let fixture = try fixture()
+    let sink = try fixture.startSink()
+    let poison = Message(key: "device-1", value: "{").numbered(1, 0, partition: 0)
+    try fixture.produce([poison])
+    _ = try fixture.deadLetters(atLeast: 1)
+    try fixture.produce([poison] + SinkFixture.readings(0..<1).map { $0.numbered(1, 1, partition: 0) })
+    try fixture.expectStored(0..<1)
+    try eventually("it was looked at") { sink.metric("sluice_sink_repeated_total") == 1 }
+    #expect(try fixture.deadLetters(atLeast: 1).count == 1)
+  }
+
   /// What is fetched ahead is little, and librdkafka looks only once a second whether it may fetch more.
   @Test func whatFollowsABurstIsNotKeptWaiting() throws {
     let fixture = try fixture(.documents)

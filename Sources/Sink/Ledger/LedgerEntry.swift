@@ -20,6 +20,8 @@ struct LedgerEntry: Hashable, Sendable {
   var epoch: Int32 = 0
   /// The first offset that is not known to be stored; all before it are. Absent until something is.
   var next: Int64?
+  /// Of the messages before `next`.
+  var seen = SeenSequences()
   /// In the order in which they were made.
   var claims: [Claim] = []
 
@@ -35,7 +37,10 @@ struct LedgerEntry: Hashable, Sendable {
   /// - Returns: false when it is no longer the owner.
   mutating func record(_ change: LedgerChange) -> Bool {
     guard epoch == change.epoch else { return false }
-    if let next = change.next { self.next = next }
+    if let progress = change.progress {
+      next = progress.next
+      seen = progress.seen
+    }
     claims.removeAll { $0.epoch == epoch }
     if let claim = change.claim { claims.append(claim) }
     return true
@@ -62,9 +67,15 @@ extension LedgerEntry.Claim {
 
 /// A change that only the owner can make.
 struct LedgerChange: Hashable, Sendable {
+  /// Up to where a partition is stored, and the sequence numbers of the messages before that.
+  struct Progress: Hashable, Sendable {
+    let next: Int64
+    let seen: SeenSequences
+  }
+
   let epoch: Int32
-  /// Where the partition is stored to; nil leaves it.
-  let next: Int64?
+  /// Nil leaves it.
+  let progress: Progress?
   /// What is inserted next; nil ends the last claim without another.
   let claim: LedgerEntry.Claim?
 }

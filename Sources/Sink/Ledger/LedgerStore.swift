@@ -55,7 +55,10 @@ struct LedgerStore: Sendable {
     var statements = BSONBatch()
     for (partition, change) in changes {
       var set: [(String, BSONValue)] = []
-      if let next = change.next { set.append(("next", .int64(next))) }
+      if let progress = change.progress {
+        set.append(("next", .int64(progress.next)))
+        set.append(("streams", ["$literal": .array(progress.seen.streams.map(Self.value))]))
+      }
       // A pipeline: operators could not take a claim out of the array and put one in at once.
       let others: BSONValue = [
         "$filter": ["input": "$claims", "cond": ["$ne": ["$$this.epoch", .int32(change.epoch)]]]
@@ -173,9 +176,27 @@ struct LedgerStore: Sendable {
     ]
   }
 
+  private static func value(_ stream: SeenSequences.Stream) -> BSONValue {
+    let ends = stream.ranges.flatMap { [$0.lowerBound, $0.upperBound] }
+    return [
+      "id": .int64(Int64(bitPattern: stream.id)), "at": .date(stream.at),
+      "ranges": .array(ends.map { .int64(Int64(bitPattern: $0)) }),
+    ]
+  }
+
+  private static func stream(_ value: BSONValue) -> SeenSequences.Stream? {
+    guard let stream = value.document, let id = stream["id"]?.int, let at = stream["at"]?.date else { return nil }
+    let ends = (stream["ranges"]?.array ?? []).compactMap { $0.int.map { UInt64(bitPattern: $0) } }
+    let ranges = stride(from: 0, to: ends.count - 1, by: 2).compactMap { index in
+      ends[index] <= ends[index + 1] ? ends[index]...ends[index + 1] : nil
+    }
+    return ranges.isEmpty ? nil : SeenSequences.Stream(id: UInt64(bitPattern: id), ranges: ranges, at: at)
+  }
+
   private static func entry(_ document: BSONDocument) -> LedgerEntry {
     LedgerEntry(
       epoch: Int32(truncatingIfNeeded: document["epoch"]?.int ?? 0), next: document["next"]?.int,
+      seen: SeenSequences((document["streams"]?.array ?? []).compactMap(stream)),
       claims: (document["claims"]?.array ?? []).compactMap { value in
         guard let claim = value.document, let epoch = claim["epoch"]?.int, let from = claim["from"]?.int,
           let to = claim["to"]?.int, let tsMin = claim["tsMin"]?.date, let tsMax = claim["tsMax"]?.date

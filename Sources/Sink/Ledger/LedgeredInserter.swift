@@ -1,5 +1,7 @@
+import Kafka
 import MongoDB
 import Operations
+import Publishing
 import Readings
 
 /// Stores batches in a time-series collection so that each offset is there once: drives a `PartitionOwner` for each
@@ -61,6 +63,7 @@ final class LedgeredInserter: Inserter {
   func insert(_ batch: SinkBatch, _ progress: inout InsertProgress) throws(InsertFailure) {
     for partition in batch.next.keys { try take(partition) }
     try recover(Array(batch.next.keys))
+    let seen = leaveOutRepeats(of: batch, &progress)
     var wanted = batch.order.filter { index in
       !progress.isSettled(index) && owners[batch.origins[index].partition]!.needsInsert(batch.origins[index].offset)
     }
@@ -88,10 +91,27 @@ final class LedgeredInserter: Inserter {
       }
     }
     try forgetRefused(of: batch, &progress, ids)
-    for (partition, next) in batch.next {
-      owners[partition]!.inserted()
-      owners[partition]!.pass(to: next)
+    for (partition, next) in batch.next { owners[partition]!.pass(to: next, seen: seen[partition]!) }
+  }
+
+  /// Takes out what Kafka's client wrote a second time. What was put back by `sluice dlq redrive` is none of that: it has
+  /// the number of the message that became a dead letter, and whoever puts back sees to it that it is done once.
+  /// - Returns: what will have been seen when the batch is stored.
+  private func leaveOutRepeats(of batch: SinkBatch, _ progress: inout InsertProgress) -> [Int32: SeenSequences] {
+    let now = Clock.nowMilliseconds()
+    var seen = Dictionary(uniqueKeysWithValues: batch.next.keys.map { ($0, owners[$0]!.seen) })
+    for partition in seen.keys { seen[partition]!.expire(at: now) }
+    func isRepeat(_ message: ConsumedMessage, _ origin: Origin) -> Bool {
+      guard let sequence = origin.sequence, !owners[origin.partition]!.isDone(origin.offset),
+        !seen[origin.partition]!.insert(sequence, at: now)
+      else { return false }
+      return message.withHeader(DeadLetter.Header.redrives) { $0 == nil }
     }
+    let repeats = batch.origins.indices.filter { isRepeat(batch.messages[$0], batch.origins[$0]) }
+    let rejects = batch.rejects.indices.filter { isRepeat(batch.rejects[$0].message, batch.rejects[$0].origin) }
+    if repeats.isEmpty && rejects.isEmpty { return seen }
+    metrics.repeated.increment(by: progress.add(repeats: repeats, rejects: rejects))
+    return seen
   }
 
   func complete() throws(InsertFailure) {

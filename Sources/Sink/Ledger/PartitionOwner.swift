@@ -28,6 +28,8 @@ struct PartitionOwner: Hashable, Sendable {
   private(set) var epoch: Int32 = 0
   /// The first offset that is not known to be stored.
   private(set) var next: Int64?
+  /// Of the messages before `next`: what a repeat of one of them is known by.
+  private(set) var seen = SeenSequences()
   /// Offsets from `next` on that are stored already.
   private(set) var stored: Set<Int64> = []
   /// What the ledger has for `next`.
@@ -44,7 +46,10 @@ struct PartitionOwner: Hashable, Sendable {
   mutating func took(_ entry: LedgerEntry) {
     epoch = entry.epoch
     // What this owner stored itself it knows, even where the ledger has not heard of it.
-    next = [next, entry.next].compactMap { $0 }.max()
+    if let theirs = entry.next, next.map({ $0 < theirs }) ?? true {
+      next = theirs
+      seen = entry.seen
+    }
     former = entry.claims.map { claim in
       var claim = claim
       if ownIsOver, let own, own.isSame(as: claim) { claim.isSettled = true }
@@ -72,43 +77,46 @@ struct PartitionOwner: Hashable, Sendable {
   }
 
   /// Whether an offset is not stored yet, for all that this owner knows.
-  func needsInsert(_ offset: Int64) -> Bool {
-    if let next, offset < next { return false }
-    return !stored.contains(offset)
-  }
+  func needsInsert(_ offset: Int64) -> Bool { !isDone(offset) && !stored.contains(offset) }
+
+  /// Whether an offset and all before it are stored, or are not to be.
+  func isDone(_ offset: Int64) -> Bool { next.map { offset < $0 } ?? false }
 
   /// The change to record before inserting.
   func claiming(from: Int64, to: Int64, tsMin: Int64, tsMax: Int64) -> LedgerChange {
     LedgerChange(
-      epoch: epoch, next: next == recorded ? nil : next,
+      epoch: epoch, progress: unrecorded,
       claim: LedgerEntry.Claim(epoch: epoch, from: from, to: to, tsMin: tsMin, tsMax: tsMax))
   }
 
   /// The change that records what is stored and claims nothing; nil when the ledger knows already.
   var completing: LedgerChange? {
-    phase == .ready && (next != recorded || own != nil) ? LedgerChange(epoch: epoch, next: next, claim: nil) : nil
+    phase == .ready && (next != recorded || own != nil)
+      ? LedgerChange(epoch: epoch, progress: unrecorded, claim: nil) : nil
+  }
+
+  private var unrecorded: LedgerChange.Progress? {
+    next == recorded ? nil : next.map { LedgerChange.Progress(next: $0, seen: seen) }
   }
 
   /// The ledger took a change.
   mutating func recorded(_ change: LedgerChange) {
-    if let next = change.next { recorded = next }
+    if let progress = change.progress { recorded = progress.next }
     own = change.claim
     ownIsOver = false
     phase = change.claim == nil ? .ready : .claimed
   }
 
-  /// All that the claim covers is stored, or refused for good.
-  mutating func inserted() {
-    guard phase == .claimed, let own else { return }
-    ownIsOver = true
-    pass(to: own.to)
-    phase = .ready
-  }
-
-  /// Everything before an offset is stored, or is not to be.
-  mutating func pass(to offset: Int64) {
+  /// Everything before an offset is stored, or is not to be, and so all that the claim covers.
+  /// - Parameter seen: of the messages before it.
+  mutating func pass(to offset: Int64, seen: SeenSequences) {
+    if phase == .claimed {
+      ownIsOver = true
+      phase = .ready
+    }
     if let next, next >= offset { return }
     next = offset
+    self.seen = seen
     stored = stored.filter { $0 >= offset }
   }
 
