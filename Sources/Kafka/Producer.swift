@@ -69,22 +69,21 @@ package final class Producer: Sendable {
   ///   - value: nil makes a tombstone; an empty buffer is an empty value.
   ///   - headers: nil for none.
   ///   - handsOverHeaders: whether nobody uses the headers after this call, also if it throws: saves a copy.
-  ///   - ownHeader: one more that this message alone has, the last.
+  ///   - ownValue: what the last of the headers has in this message alone, as long as what it has there.
   ///   - index: comes back in the report.
   /// - Throws: an error with `isBackpressure` when the queue is full, `.messageTooLarge`, `.closed`, a fatal error.
   package func produce(
     to topic: Topic, partition: Int32 = -1, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
     headers: MessageHeaders? = nil, handsOverHeaders: Bool = false,
-    ownHeader: (name: StaticString, value: UnsafeRawBufferPointer)? = nil, receiver: any DeliveryReceiver, index: Int
+    ownValue: UnsafeRawBufferPointer? = nil, receiver: any DeliveryReceiver, index: Int
   ) throws(KafkaError) {
     guard topic.client === handle else {
       throw KafkaError(.invalidArgument, message: "the topic \(topic.name) belongs to another producer")
     }
     try handle.use { (client) throws(KafkaError) in
-      var list = unsafe handsOverHeaders ? headers?.relinquishList() : headers?.copyingList()
-      if let ownHeader = unsafe ownHeader {
-        if unsafe list == nil { unsafe list = rd_kafka_headers_new(1) }
-        unsafe MessageHeaders.append(ownHeader.name, ownHeader.value, to: list)
+      let list = unsafe handsOverHeaders ? headers?.relinquishList() : headers?.copyingList()
+      if let ownValue = unsafe ownValue, let headers, let list = unsafe list {
+        unsafe MessageHeaders.overwrite(list, at: headers.count - 1, ownValue)
       }
       let pending = unsafe Unmanaged.passRetained(PendingDelivery(receiver, index))
       let keyStart = unsafe key.map { unsafe $0.baseAddress ?? Bytes.empty }

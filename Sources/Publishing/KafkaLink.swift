@@ -124,6 +124,8 @@ package final class KafkaLink: Sendable {
     supervisor.start("kafka-reports", mayEnd: true) { [producer] in producer.run() }
     supervisor.start("kafka-probe") { [self] in
       var backoff = Backoff(base: .milliseconds(200), cap: .seconds(30))
+      // Soon at first: a topic that was just made is not known to all brokers yet.
+      var absence = Backoff(base: .milliseconds(20), cap: .milliseconds(400))
       while !supervisor.isStopping {
         let (failed, observer) = client.withLock { ($0.producer, $0.observer) }
         if let error = observer.fatalError {
@@ -136,8 +138,11 @@ package final class KafkaLink: Sendable {
         }
         probe()
         let isWell = isAvailable.load(ordering: .relaxed)
-        if isWell { backoff.reset() }
-        if supervisor.waitForStop(timeout: isWell ? .seconds(1) : .milliseconds(200)) { return }
+        if isWell {
+          backoff.reset()
+          absence.reset()
+        }
+        if supervisor.waitForStop(timeout: isWell ? .seconds(1) : absence.next()) { return }
       }
     }
   }

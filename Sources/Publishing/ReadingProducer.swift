@@ -59,7 +59,7 @@ package final class ReadingProducer: Sendable {
       ReadingEncoder.encode(reading, of: batch, into: &buffer)
       let key = batch[reading.device]
       if let bounded {
-        let bytes = key.count + buffer.bytes.count + headers.byteCount + Self.sequenceSize + Backlog.messageOverhead
+        let bytes = key.count + buffer.bytes.count + headers.byteCount + Backlog.messageOverhead
         guard bounded.reserve(bytes, index: index) else {
           let error = KafkaError(.queueFull, message: "there is no room for it until MongoDB has caught up")
           receiver.delivered(DeliveryReport(index: index, error: error, mayBeStored: false))
@@ -75,7 +75,7 @@ package final class ReadingProducer: Sendable {
         try sequence.withBytes { (sequence) throws(KafkaError) in
           try producer.produce(
             to: topic, partition: partition, key: key, value: buffer.bytes, headers: headers,
-            handsOverHeaders: index == batch.count - 1, ownHeader: (SequenceNumber.header, sequence),
+            handsOverHeaders: index == batch.count - 1, ownValue: sequence,
             receiver: acknowledgesEarly ? Unheard.shared : receiver, index: index)
         }
         if acknowledgesEarly { receiver.delivered(DeliveryReport(index: index)) }
@@ -86,16 +86,15 @@ package final class ReadingProducer: Sendable {
     }
   }
 
-  private static let sequenceSize = MessageHeaders.size(
-    SequenceNumber.header.utf8CodeUnitCount, SequenceNumber.byteCount)
-
-  /// The headers that every reading has: where it came from, and when it arrived (milliseconds since 1970).
+  /// The headers that every reading has: where it came from, when it arrived (milliseconds since 1970), and a place for its
+  /// number, the last.
   package static func headers(source: StaticString, received: Int64, traceparent: [UInt8]? = nil) -> MessageHeaders {
-    let headers = MessageHeaders(capacity: 3)
+    let headers = MessageHeaders(capacity: 4)
     headers.append("source", UnsafeRawBufferPointer(start: source.utf8Start, count: source.utf8CodeUnitCount))
     var time = String(received)
     time.withUTF8 { headers.append("received", UnsafeRawBufferPointer($0)) }
     traceparent?.withUnsafeBytes { headers.append("traceparent", $0) }
+    SequenceNumber(stream: 0, number: 0).withBytes { headers.append(SequenceNumber.header, $0) }
     return headers
   }
 }

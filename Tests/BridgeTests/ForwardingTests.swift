@@ -41,7 +41,7 @@ import Testing
       ])
     #expect(stored.count == 8)
     for message in stored {
-      #expect(message.headers.keys.sorted() == ["received", "source"])
+      #expect(message.headers.keys.sorted() == ["received", "sequence", "source"])
       #expect(message.headers["source"] == "mqtt")
       let received = try #require(Int64(message.headers["received"] ?? ""))
       #expect((before...Clock.nowMilliseconds()).contains(received))

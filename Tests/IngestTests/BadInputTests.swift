@@ -123,7 +123,7 @@ import Testing
       #expect(
         message.value
           == #"{"device":"dev/1","sensor":"t","value":-1.5,"unit":"°C","ts":"\#(time.dropLast()).000Z"}"#)
-      #expect(message.headers.map(\.0) == ["source", "received", "traceparent"])
+      #expect(message.headers.map(\.0) == ["source", "received", "traceparent", "sequence"])
       #expect(message.headers[0].1 == Array("http".utf8) && message.headers[2].1 == Array(trace.utf8))
       let received = try #require(Int64(String(decoding: message.headers[1].1 ?? [], as: UTF8.self)))
       #expect(abs(Double(received) / 1_000 - Date.now.timeIntervalSince1970) < 60)

@@ -89,7 +89,7 @@ QUALITY = dashboard(
                   prometheus('sum by (reason) (increase(sluice_sink_dead_letters_total[$__rate_interval]))', "{{reason}}"),
                   prometheus('sum by (reason) (increase(sluice_mqtt_dead_total[$__rate_interval]))', "{{reason}} (MQTT)", "B"),
               ], bars=True, stacked=True),
-        graph("Left out and refused", "Readings whose sender's id was stored before; items of requests that are no readings; "
+        graph("Left out and refused", "Readings whose number or sender's id was stored before; items of requests that are no readings; "
               "members that Sluice does not know; retained messages. Needs Prometheus.",
               [
                   prometheus('sum(increase(sluice_sink_repeated_total[$__rate_interval]))', "repeated"),
