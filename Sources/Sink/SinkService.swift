@@ -95,6 +95,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let decoder: MessageDecoder
   private var batch: SinkBatch
   private var fetchedAhead = FetchedAhead()
+  /// The offset behind the last message, by partition.
+  private var positions: [Int32: Int64] = [:]
   private var assigned: [TopicPartition] = []
   /// Those that nothing is read from while the writer has no room.
   private var paused: [TopicPartition] = []
@@ -196,7 +198,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       }
       while !supervisor.isStopping {
         if let error = observer.fatalError { throw error }
-        poll(consumer)
+        try poll(consumer)
       }
     }
     supervisor.start("sink-watch", mayEnd: true) { [self] in
@@ -231,7 +233,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
 
   /// Reads a message, or waits for one; hands the batch over when it is full, or when the writer is idle and the batch has
   /// waited long enough for more.
-  private func poll(_ consumer: Consumer) {
+  private func poll(_ consumer: Consumer) throws(LogWentBack) {
     let isIdle = writerIsIdle.load(ordering: .acquiring)
     let timeout: Duration =
       batch.isEmpty
@@ -239,16 +241,20 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     switch consumer.poll(timeout: timeout) {
     case .message(let message):
       consumerState.ok()
-      take(message)
-      if isFull || isIdle && batch.age >= configuration.batchDelay { handOver(consumer) }
+      try take(message)
+      if isFull || isIdle && batch.age >= configuration.batchDelay { try handOver(consumer) }
     case .failed(let error):
       consumerState.failing("\(error)")
     case nil:
-      if !batch.isEmpty && writerIsIdle.load(ordering: .acquiring) { handOver(consumer) }
+      if !batch.isEmpty && writerIsIdle.load(ordering: .acquiring) { try handOver(consumer) }
     }
   }
 
-  private func take(_ message: ConsumedMessage) {
+  private func take(_ message: ConsumedMessage) throws(LogWentBack) {
+    guard message.offset >= positions[message.partition, default: 0] else {
+      throw LogWentBack(partition: message.partition, offset: message.offset)
+    }
+    positions[message.partition] = message.offset + 1
     metrics.consumed.increment()
     fetchedAhead.take(from: message.partition)
     if fetchedAhead.isUsedUp, rousing.put(fetchedAhead.partitions, timeout: .zero) { fetchedAhead = FetchedAhead() }
@@ -261,7 +267,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
 
   /// Gives the batch to the writer. While that has no room, the consumer is polled with its partitions paused: the group
   /// would put out a member that does not poll.
-  private func handOver(_ consumer: Consumer) {
+  private func handOver(_ consumer: Consumer) throws(LogWentBack) {
     let full = batch
     batch = SinkBatch(generation: full.generation)
     writerIsIdle.store(false, ordering: .releasing)
@@ -272,7 +278,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       if queue.put(.batch(full), timeout: .milliseconds(200)) { break }
       // Nothing comes from paused partitions, but what was on its way may: it belongs to the next batch.
       switch consumer.poll(timeout: .zero) {
-      case .message(let message): take(message)
+      case .message(let message): try take(message)
       case .failed(let error): consumerState.failing("\(error)")
       case nil: break
       }
@@ -295,6 +301,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     place.withLock { $0.joined() }
     lag.assigned(partitions)
     batch = SinkBatch(generation: generation.current)
+    positions = [:]
     log.info("partitions assigned", ["partitions": .string(Self.list(partitions))])
     return configuration.schema.layout == .timeseries ? starts(of: partitions, by: consumer) : [:]
   }
@@ -303,17 +310,39 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   /// the ledger does not know to be stored is read again. Reading begins at the committed offset otherwise, which is never
   /// ahead: what the ledger has already is skipped by the writer, and brings the device states up to date.
   private func starts(of partitions: [TopicPartition], by consumer: Consumer) -> [TopicPartition: Int64] {
+    var starts: [TopicPartition: Int64] = [:]
     do {
       let entries = try ledger.entries(partitions.map(\.partition))
       let committed = try consumer.committed(partitions, timeout: .seconds(5))
-      return committed.compactMapValues { $0 }.reduce(into: [:]) { starts, offset in
-        guard let next = entries[offset.key.partition]?.next.map({ $0 - configuration.offsetBase }) else { return }
-        if next < offset.value { starts[offset.key] = max(next, 0) }
+      for partition in partitions {
+        guard let entry = entries[partition.partition], let stored = entry.next else { continue }
+        let next = try restart(partition, entry, committed[partition], consumer) ?? stored - configuration.offsetBase
+        if let committed = committed[partition], next < committed { starts[partition] = max(next, 0) }
       }
     } catch {
-      log.debug("ledger not compared with the committed offsets", ["reason": .string("\(error)")])
-      return [:]
+      log.debug("ledger not compared with the topic", ["reason": .string("\(error)")])
     }
+    return starts
+  }
+
+  /// Has the ledger begin anew where the topic lost what was stored of it: the offsets come again, with other messages.
+  /// - Returns: from where; nil when the topic has it all.
+  private func restart(
+    _ partition: TopicPartition, _ entry: LedgerEntry, _ committed: Int64?, _ consumer: Consumer
+  ) throws -> Int64? {
+    let (low, high) = try consumer.watermarks(of: partition, timeout: .seconds(2))
+    let base = configuration.offsetBase
+    guard let stored = entry.next,
+      let next = LogExtent(low: low, high: high, committed: committed).restart(after: stored - base)
+    else { return nil }
+    try ledger.rewind(partition.partition, from: entry.epoch, to: next + base)
+    log.warning(
+      "the topic ends before what was stored of it: begun anew",
+      [
+        "partition": .int(Int(partition.partition)), "stored_to": .int(Int(stored - base)), "ends_at": .int(Int(high)),
+        "begun_at": .int(Int(next)),
+      ])
+    return next
   }
 
   package func revoked(_ partitions: [TopicPartition], by consumer: Consumer) {
@@ -341,4 +370,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private static func list(_ partitions: [TopicPartition]) -> String {
     partitions.map { "\($0.partition)" }.joined(separator: ",")
   }
+}
+
+/// Offsets that were read come again: the topic was deleted and made anew, or lost its end. The process ends then, for its next
+/// start compares the ledger with the topic.
+private struct LogWentBack: Error, CustomStringConvertible {
+  let partition: Int32
+  let offset: Int64
+
+  var description: String { "partition \(partition) of the topic begins again, at offset \(offset)" }
 }

@@ -80,6 +80,16 @@ final class SinkFixture {
     }
   }
 
+  /// Deletes the topic and makes it again, on a real Kafka.
+  func remakeTopic(partitions: Int = 4) throws {
+    let admin = try Admin(KafkaConfiguration(brokers: brokers))
+    defer { admin.close() }
+    _ = try admin.deleteTopic(topic, timeout: .seconds(30))
+    try eventually(timeout: .seconds(90), "the topic \(topic) is there again") {
+      (try? admin.createTopic(topic, partitions: partitions, replication: 1, timeout: .seconds(20))) == true
+    }
+  }
+
   /// Readings number `range` of some devices, each with its number as a tag.
   static func readings(_ range: Range<Int>, devices: Int = 10, sensor: String = "s") -> [Message] {
     let now = Int64(Date().timeIntervalSince1970 * 1_000)

@@ -49,6 +49,29 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     }
   }
 
+  /// Its offsets begin again at 0, where the ledger has others.
+  @Test func aTopicThatWasMadeAnewIsStoredToo() throws {
+    let fixture = try fixture()
+    let first = try fixture.startSink()
+    try fixture.produce(SinkFixture.readings(0..<500))
+    try fixture.expectStored(0..<500)
+    first.stop()
+    try fixture.remakeTopic()
+    let second = try fixture.startSink()
+    try fixture.produce(SinkFixture.readings(500..<700))
+    try fixture.expectStored(0..<700)
+    // Under its eyes: it is given the partitions anew, or ends for having read backwards, and is started again.
+    try fixture.remakeTopic()
+    try eventually(timeout: .seconds(60), "Kafka takes readings") {
+      (try? fixture.produce(SinkFixture.readings(700..<800))) != nil
+    }
+    try eventually(timeout: .seconds(60), "it has ended, or stored them") {
+      try second.supervisor.isStopping || Set(fixture.stored().keys).isSuperset(of: 0..<800)
+    }
+    if second.supervisor.isStopping { try fixture.startSink() }
+    try eventually(timeout: .seconds(60), "all are stored") { try Set(fixture.stored().keys) == Set(0..<800) }
+  }
+
   /// A letter has its message's number, and what is put back has it too.
   @Test(arguments: Layout.allCases) func whatWasPutBackIsNoRepeat(_ layout: Layout) throws {
     let fixture = try fixture(layout)

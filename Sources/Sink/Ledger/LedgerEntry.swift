@@ -46,6 +46,14 @@ struct LedgerEntry: Hashable, Sendable {
     return true
   }
 
+  /// Begins at another offset under a new epoch, since the log no longer has what was stored of it. The sequence numbers
+  /// stay: what was stored and comes again is known by them.
+  mutating func rewind(to next: Int64) {
+    epoch += 1
+    self.next = next
+    claims = []
+  }
+
   /// Notes that nothing of a claim is on its way any more; whoever owns the partition by now.
   mutating func settle(_ claim: Claim) {
     for index in claims.indices where claims[index].isSame(as: claim) { claims[index].isSettled = true }

@@ -48,6 +48,16 @@ struct LedgerStore: Sendable {
     return entries
   }
 
+  /// Has a partition begin at another offset, under a new epoch.
+  /// - Parameter epoch: the one that it has; nothing is changed when it is another by now.
+  func rewind(_ partition: Int32, from epoch: Int32, to next: Int64) throws(MongoError) {
+    _ = try pool.withClient { (client) throws(MongoError) in
+      try client.updateOne(
+        database, DatabaseSchema.ledger, filter: ["_id": id(partition), "epoch": .int32(epoch)],
+        update: ["$inc": ["epoch": 1], "$set": ["next": .int64(next), "claims": []]])
+    }
+  }
+
   /// Records changes of several partitions.
   /// - Returns: the partitions whose change was refused.
   func record(_ changes: [Int32: LedgerChange]) throws(MongoError) -> Set<Int32> {
