@@ -241,7 +241,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     switch consumer.poll(timeout: timeout) {
     case .message(let message):
       consumerState.ok()
-      try take(message)
+      try take(message, consumer)
       if isFull || isIdle && batch.age >= configuration.batchDelay { try handOver(consumer) }
     case .failed(let error):
       consumerState.failing("\(error)")
@@ -250,8 +250,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     }
   }
 
-  private func take(_ message: ConsumedMessage) throws(LogWentBack) {
-    guard message.offset >= positions[message.partition, default: 0] else {
+  private func take(_ message: ConsumedMessage, _ consumer: Consumer) throws(LogWentBack) {
+    if let position = positions[message.partition], message.offset < position,
+      endsBefore(position, message.topicPartition, consumer)
+    {
       throw LogWentBack(partition: message.partition, offset: message.offset)
     }
     positions[message.partition] = message.offset + 1
@@ -259,6 +261,18 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     fetchedAhead.take(from: message.partition)
     if fetchedAhead.isUsedUp, rousing.put(fetchedAhead.partitions, timeout: .zero) { fetchedAhead = FetchedAhead() }
     batch.append(message, at: message.offset + configuration.offsetBase, with: decoder, now: Clock.nowMilliseconds())
+  }
+
+  /// Whether a log ends before an offset that was read; also when no broker says so for long. A node that slept, and does not
+  /// know yet that others have written since, has librdkafka read all of it again: that does no harm.
+  private func endsBefore(_ position: Int64, _ partition: TopicPartition, _ consumer: Consumer) -> Bool {
+    let deadline = Clock.monotonic() + Self.drainTimeout
+    repeat {
+      do throws(KafkaError) {
+        return try consumer.watermarks(of: partition, timeout: .seconds(2)).high < position
+      } catch {}
+    } while Clock.monotonic() < deadline
+    return true
   }
 
   private var isFull: Bool {
@@ -278,7 +292,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       if queue.put(.batch(full), timeout: .milliseconds(200)) { break }
       // Nothing comes from paused partitions, but what was on its way may: it belongs to the next batch.
       switch consumer.poll(timeout: .zero) {
-      case .message(let message): try take(message)
+      case .message(let message): try take(message, consumer)
       case .failed(let error): consumerState.failing("\(error)")
       case nil: break
       }
