@@ -42,6 +42,32 @@ import Testing
     }
   }
 
+  /// Who chooses a partition beforehand chooses the one that librdkafka would.
+  @Test(arguments: [
+    nil, "consistent", "consistent_random", "murmur2", "murmur2_random", "fnv1a", "fnv1a_random", "random",
+  ]) func partitionsOfKeys(partitioner: String?) throws {
+    try withMockCluster(partitions: 7) { cluster, name in
+      let recorder = Recorder()
+      let settings = partitioner.map { ["partitioner": $0] } ?? [:]
+      var chosen: [Int32] = []
+      try withProducer(configuration(cluster.bootstrapServers, settings)) { producer in
+        let topic = try producer.topic(name)
+        for index in 0..<100 {
+          let key = "device-\(index * index)"
+          chosen.append(Array(key.utf8).withUnsafeBytes { producer.partition(of: $0, among: 7) })
+          try producer.send(topic, key: key, value: "x", to: recorder, index: index)
+        }
+        try eventually("reports") { recorder.count == 100 }
+      }
+      let taken = recorder.all.sorted { $0.index < $1.index }.map(\.partition)
+      if partitioner == "random" {
+        #expect(Set(chosen).isSubset(of: 0..<7) && Set(chosen).count > 1)
+      } else {
+        #expect(taken == chosen)
+      }
+    }
+  }
+
   @Test(arguments: Cluster.available) func everyMessageIsReportedOnceFromManyThreads(cluster: Cluster) throws {
     try cluster.withTopic(partitions: 3) { brokers, name in
       let recorder = Recorder()
