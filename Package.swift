@@ -105,7 +105,12 @@ let package = Package(
         "MongoDB",
         "MQTT", "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Import", "Simulation", "CJemalloc",
       ],
-      swiftSettings: strict),
+      swiftSettings: strict,
+      linkerSettings: [
+        // Packed relocations, which every start reads and which then stay in memory: 7 KB in place of 770.
+        .unsafeFlags(
+          ["-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs"], .when(configuration: .release))
+      ]),
 
     // What scripts/bench-check counts
     .executableTarget(
