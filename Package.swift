@@ -105,12 +105,7 @@ let package = Package(
         "MongoDB",
         "MQTT", "Publishing", "DeadLetters", "Ingest", "Bridge", "Sink", "Import", "Simulation", "CJemalloc",
       ],
-      swiftSettings: strict,
-      linkerSettings: [
-        // Packed relocations, which every start reads and which then stay in memory: 7 KB in place of 770.
-        .unsafeFlags(
-          ["-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs"], .when(configuration: .release))
-      ]),
+      swiftSettings: strict),
 
     // What scripts/bench-check counts
     .executableTarget(
