@@ -162,11 +162,6 @@ extension BSONWriter {
     unsafe checked(key) { unsafe $0.string(.string, $1, utf8) }
   }
 
-  /// A whole document that is encoded already, as it stands.
-  package mutating func appendDocument(utf8Key key: UnsafeRawBufferPointer, encoded document: UnsafeRawBufferPointer) {
-    unsafe checked(key) { unsafe $0.encoded(BSONType.document.rawValue, $1, document) }
-  }
-
   /// Begins a nested document; `endDocument` ends it.
   package mutating func beginDocument(utf8Key key: UnsafeRawBufferPointer) {
     unsafe checked(key) { unsafe $0.begin(.document, key: $1) }

@@ -3,27 +3,25 @@ import Readings
 
 /// Numbers byte strings from 0 in the order of their first appearance. Looking one up allocates nothing.
 struct Interner: ~Copyable {
-  /// A text and its hash, side by side: with many texts, each place in memory that is looked at is one that no cache has.
-  private struct Entry {
-    let range: ByteRange
-    let hash: UInt64
-  }
-
   private var texts = ByteBuffer(capacity: 4096)
-  private var entries: [Entry] = []
+  private var ranges: [ByteRange] = []
+  private var hashes: [UInt64] = []
   /// Open addressing: 0 is free, n is number n − 1. Its size is a power of two, at least twice the count.
   private var slots = [UInt32](repeating: 0, count: 64)
 
   init() {}
 
-  var count: Int { entries.count }
+  var count: Int { ranges.count }
 
-  /// What it takes.
-  var byteCount: Int {
-    texts.count + entries.count * MemoryLayout<Entry>.stride + slots.count * MemoryLayout<UInt32>.stride
+  subscript(number: Int) -> UnsafeRawBufferPointer { texts.bytes(ranges[number]) }
+
+  /// Forgets all, and keeps the memory.
+  mutating func removeAll() {
+    texts.truncate(to: 0)
+    ranges.removeAll(keepingCapacity: true)
+    hashes.removeAll(keepingCapacity: true)
+    for index in slots.indices { slots[index] = 0 }
   }
-
-  subscript(number: Int) -> UnsafeRawBufferPointer { texts.bytes(entries[number].range) }
 
   /// The number of a text, new or known.
   mutating func number(of text: UnsafeRawBufferPointer) -> Int {
@@ -31,15 +29,16 @@ struct Interner: ~Copyable {
     var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
     while slots[slot] != 0 {
       let number = Int(slots[slot]) - 1
-      if entries[number].hash == hash, equal(number, text) { return number }
+      if hashes[number] == hash, equal(number, text) { return number }
       slot = (slot + 1) & (slots.count - 1)
     }
     let range = ByteRange(offset: UInt32(texts.count), count: UInt32(text.count))
     texts.append(text)
-    entries.append(Entry(range: range, hash: hash))
-    slots[slot] = UInt32(entries.count)
-    if entries.count * 2 > slots.count { rehash() }
-    return entries.count - 1
+    ranges.append(range)
+    hashes.append(hash)
+    slots[slot] = UInt32(ranges.count)
+    if ranges.count * 2 > slots.count { rehash() }
+    return ranges.count - 1
   }
 
   private func equal(_ number: Int, _ text: UnsafeRawBufferPointer) -> Bool {
@@ -49,8 +48,8 @@ struct Interner: ~Copyable {
 
   private mutating func rehash() {
     slots = [UInt32](repeating: 0, count: slots.count * 2)
-    for (number, entry) in entries.enumerated() {
-      var slot = Int(truncatingIfNeeded: entry.hash) & (slots.count - 1)
+    for (number, hash) in hashes.enumerated() {
+      var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
       while slots[slot] != 0 { slot = (slot + 1) & (slots.count - 1) }
       slots[slot] = UInt32(number + 1)
     }

@@ -16,9 +16,6 @@ struct StoreOutcome {
 
 /// Writes readings and device states to the database.
 final class ReadingStore: Sendable {
-  /// States of devices that are written at once, at most: more take memory, and no less of the processor.
-  private static let statesAtOnce = 2_000
-
   private let pool: MongoPool
   private let database: String
   private let document: ReadingDocument
@@ -110,12 +107,10 @@ final class ReadingStore: Sendable {
   /// - Returns: what the database said of the first that it refused.
   func update(_ devices: borrowing DeviceStates, _ portion: inout Portion) throws(MongoError) -> WriteError? {
     var refusal: WriteError?
-    var updates = BSONBatch()
     var first = 0
     while first < devices.deviceCount {
-      let last = min(first + min(portion.count, Self.statesAtOnce), devices.deviceCount)
-      updates.removeAll()
-      devices.append(updatesOf: first..<last, to: &updates)
+      let last = min(first + portion.count, devices.deviceCount)
+      let updates = devices.updates(of: first..<last)
       let start = Clock.monotonic()
       do throws(MongoError) {
         let errors = try pool.withClient { (client) throws(MongoError) in

@@ -8,8 +8,8 @@ import Readings
 ///
 /// `@unchecked Sendable`: its state is used by the thread in `run` alone; what it shares guards itself.
 final class Writer: @unchecked Sendable {
-  /// Bytes of states that may wait to be written.
-  private static let stateBytes = 32 << 20
+  /// Series whose states may wait to be written.
+  private static let flushedSeries = 20_000
 
   /// How long the group has to notice that a partition is another's, before this sink takes it back.
   private static let grace: Duration = .seconds(3)
@@ -72,9 +72,7 @@ final class Writer: @unchecked Sendable {
       case .batch(let batch):
         awaitRoomForStates()
         write(batch)
-        if devices.byteCount >= Self.stateBytes
-          || schedule.isDue(at: Clock.monotonic(), readings: devices.readingCount, states: devices.seriesCount)
-        {
+        if Clock.monotonic() >= schedule.due || devices.seriesCount >= Self.flushedSeries {
           flush(wait: false)
           examine()
         }
@@ -110,7 +108,7 @@ final class Writer: @unchecked Sendable {
 
   /// While states cannot be written, no more of them are taken in than may wait.
   private func awaitRoomForStates() {
-    while isFlushFailing && devices.byteCount >= Self.stateBytes && !hasGivenUp {
+    while isFlushFailing && devices.seriesCount >= Self.flushedSeries && !hasGivenUp {
       if supervisor.waitForStop(timeout: FlushSchedule.pause) {
         hasGivenUp = true
       } else {
@@ -138,7 +136,7 @@ final class Writer: @unchecked Sendable {
     if !rejects.isEmpty {
       guard publish(rejects, of: batch) else { return }
     }
-    devices.note(batch.readings, from: batch.origins)
+    devices.note(batch.readings)
     uncommitted.merge(batch.next) { max($0, $1) }
     metrics.batchSizes.observe(Double(batch.messageCount))
     metrics.writeDurations.observe(Clock.monotonic() - start)
@@ -254,10 +252,9 @@ final class Writer: @unchecked Sendable {
   private func flush(wait: Bool) {
     guard !hasGivenUp else { return }
     let start = Clock.monotonic()
-    let states = devices.seriesCount
     isFlushFailing = true
     defer {
-      schedule.tried(states, from: start, to: Clock.monotonic(), failed: isFlushFailing)
+      schedule.tried(from: start, to: Clock.monotonic(), failed: isFlushFailing)
       hasGivenUp = isFlushFailing && supervisor.isStopping
     }
     if devices.deviceCount > 0 {

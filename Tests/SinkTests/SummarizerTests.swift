@@ -81,11 +81,8 @@ import Testing
         documents.append(BSONDocument(fields))
       }
       var states = DeviceStates(marksHours: marks)
-      states.note(
-        batch, from: new.indices.map { Origin(partition: 0, offset: Int64(readings.count + $0), received: now) })
-      var noted = BSONBatch()
-      states.append(updatesOf: 0..<states.deviceCount, to: &noted)
-      let (updates, database) = (noted, schema.database)
+      states.note(batch)
+      let (updates, database) = (states.updates(of: 0..<states.deviceCount), schema.database)
       try pool.withClient { (client) throws(MongoError) in
         _ = try client.insertMany(database, "readings", documents, indices: Array(0..<documents.count))
         _ = try client.bulkUpdate(database, "devices", updates)
