@@ -43,6 +43,7 @@ let package = Package(
     cLibrary("CSodium", pkgConfig: "libsodium", apt: "libsodium-dev"),
     // Without a pkg-config file; its module map names what to link.
     cLibrary("CWslay", apt: "libwslay-dev"),
+    .target(name: "CFilePages", path: "Sources/C/CFilePages"),
     // Has no functions to call: it is linked in place of glibc's allocator.
     .target(name: "CJemalloc", path: "Sources/C/CJemalloc", linkerSettings: [.linkedLibrary("jemalloc")]),
     // simdjson is C++, so its shim is compiled; its pkg-config file has a flag that the package manager refuses.
@@ -57,7 +58,7 @@ let package = Package(
     module("Chunks", ["Dialects", "Readings", "JSON"]),
 
     // Operations
-    module("Operations", ["Timestamps"]),
+    module("Operations", ["Timestamps", "CFilePages"]),
 
     // Wrappers, one per C library
     module("JSON", ["CSimdJSON"], settings: wrapper),

@@ -64,6 +64,7 @@ struct Service {
       ManagementHandler(health: health, metrics: metrics)
     }
     defer { management.stop(timeout: .seconds(1)) }
+    FilePages.release(onceReady: health, under: supervisor)
     log.info("started", ["management": .string("\(settings.listenAddress(.managementListen).host):\(management.port)")])
     return supervisor.runUntilSignal(timeout: settings.duration(.shutdownTimeout))
   }
