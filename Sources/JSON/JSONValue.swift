@@ -1,29 +1,29 @@
-import Glibc
+public import Glibc
 
 /// A value in a parsed text, read where simdjson left it, with no copy. Valid only inside the closure it was handed to.
 ///
 /// The layout is simdjson's tape (doc/tape.md of version 3.0.1): a word's top byte is its type, the rest its payload.
-@safe package struct JSONValue {
+@safe public struct JSONValue {
   /// What a value is.
-  package enum Kind: Equatable { case object, array, string, number, boolean, null }
+  public enum Kind: Equatable { case object, array, string, number, boolean, null }
 
-  private let tape: UnsafePointer<UInt64>
-  private let strings: UnsafeRawPointer
-  private let index: Int
+  @usableFromInline let tape: UnsafePointer<UInt64>
+  @usableFromInline let strings: UnsafeRawPointer
+  @usableFromInline let index: Int
 
-  @inline(__always)
+  @inlinable @inline(__always)
   init(tape: UnsafePointer<UInt64>, strings: UnsafeRawPointer, index: Int) {
     unsafe self.tape = unsafe tape
     unsafe self.strings = unsafe strings
     self.index = index
   }
 
-  private static let payload: UInt64 = (1 << 56) - 1
+  @inlinable static var payload: UInt64 { (1 << 56) - 1 }
 
-  @inline(__always) private var word: UInt64 { unsafe tape[index] }
-  @inline(__always) private var type: UInt8 { UInt8(truncatingIfNeeded: word >> 56) }
+  @inlinable @inline(__always) var word: UInt64 { unsafe tape[index] }
+  @inlinable @inline(__always) var type: UInt8 { UInt8(truncatingIfNeeded: word >> 56) }
 
-  package var kind: Kind {
+  @inlinable public var kind: Kind {
     switch type {
     case UInt8(ascii: "{"): .object
     case UInt8(ascii: "["): .array
@@ -35,7 +35,7 @@ import Glibc
   }
 
   /// A number, always finite.
-  package var number: Double? {
+  @inlinable public var number: Double? {
     switch type {
     case UInt8(ascii: "d"): Double(bitPattern: unsafe tape[index + 1])
     case UInt8(ascii: "l"): Double(Int64(bitPattern: unsafe tape[index + 1]))
@@ -45,11 +45,11 @@ import Glibc
   }
 
   /// A whole number that fits.
-  package var integer: Int64? {
+  @inlinable public var integer: Int64? {
     type == UInt8(ascii: "l") ? Int64(bitPattern: unsafe tape[index + 1]) : nil
   }
 
-  package var boolean: Bool? {
+  @inlinable public var boolean: Bool? {
     switch type {
     case UInt8(ascii: "t"): true
     case UInt8(ascii: "f"): false
@@ -58,31 +58,31 @@ import Glibc
   }
 
   /// A string's bytes, unescaped, valid UTF-8.
-  package var string: UnsafeRawBufferPointer? {
+  @inlinable public var string: UnsafeRawBufferPointer? {
     guard type == UInt8(ascii: "\"") else { return nil }
     return unsafe text(at: index)
   }
 
   /// The members of an object in their order, repeated names included; none for another kind.
-  package var members: Members {
+  @inlinable public var members: Members {
     type == UInt8(ascii: "{")
       ? Members(value: self, position: index + 1, end: end - 1) : Members(value: self, position: 0, end: 0)
   }
 
   /// The elements of an array; none for another kind.
-  package var elements: Elements {
+  @inlinable public var elements: Elements {
     type == UInt8(ascii: "[")
       ? Elements(value: self, position: index + 1, end: end - 1) : Elements(value: self, position: 0, end: 0)
   }
 
   /// The value of the first member of that name.
-  package subscript(_ name: StaticString) -> JSONValue? {
+  @inlinable public subscript(_ name: StaticString) -> JSONValue? {
     for member in members where member.hasName(name) { return member.value }
     return nil
   }
 
   /// The index of the tape behind this value.
-  @inline(__always) private var end: Int {
+  @inlinable @inline(__always) var end: Int {
     switch type {
     // The low 32 bits are the index behind the closing word; the other 24 are a count.
     case UInt8(ascii: "{"), UInt8(ascii: "["): Int(UInt32(truncatingIfNeeded: word))
@@ -91,32 +91,45 @@ import Glibc
     }
   }
 
-  @inline(__always) private func text(at index: Int) -> UnsafeRawBufferPointer {
+  @inlinable @inline(__always) func text(at index: Int) -> UnsafeRawBufferPointer {
     let start = unsafe strings + Int(tape[index] & Self.payload)
     return unsafe UnsafeRawBufferPointer(
       start: start + 4, count: Int(start.loadUnaligned(as: UInt32.self)))
   }
 
-  @inline(__always) private func at(_ index: Int) -> JSONValue {
+  @inlinable @inline(__always) func at(_ index: Int) -> JSONValue {
     unsafe JSONValue(tape: tape, strings: strings, index: index)
   }
 
   /// A name and its value.
-  @safe package struct Member {
-    package let name: UnsafeRawBufferPointer
-    package let value: JSONValue
+  @safe public struct Member {
+    public let name: UnsafeRawBufferPointer
+    public let value: JSONValue
+
+    @inlinable @inline(__always)
+    init(name: UnsafeRawBufferPointer, value: JSONValue) {
+      unsafe self.name = unsafe name
+      self.value = value
+    }
 
     /// Whether the name is exactly that.
-    @inline(__always)
-    package func hasName(_ other: StaticString) -> Bool { unsafe name.equals(other) }
+    @inlinable @inline(__always)
+    public func hasName(_ other: StaticString) -> Bool { unsafe name.equals(other) }
   }
 
-  package struct Members: Sequence, IteratorProtocol {
-    fileprivate let value: JSONValue
-    fileprivate var position: Int
-    fileprivate let end: Int
+  public struct Members: Sequence, IteratorProtocol {
+    @usableFromInline let value: JSONValue
+    @usableFromInline var position: Int
+    @usableFromInline let end: Int
 
-    package mutating func next() -> Member? {
+    @inlinable @inline(__always)
+    init(value: JSONValue, position: Int, end: Int) {
+      self.value = value
+      self.position = position
+      self.end = end
+    }
+
+    @inlinable public mutating func next() -> Member? {
       guard position < end else { return nil }
       let member = value.at(position + 1)
       defer { position = member.end }
@@ -124,12 +137,19 @@ import Glibc
     }
   }
 
-  package struct Elements: Sequence, IteratorProtocol {
-    fileprivate let value: JSONValue
-    fileprivate var position: Int
-    fileprivate let end: Int
+  public struct Elements: Sequence, IteratorProtocol {
+    @usableFromInline let value: JSONValue
+    @usableFromInline var position: Int
+    @usableFromInline let end: Int
 
-    package mutating func next() -> JSONValue? {
+    @inlinable @inline(__always)
+    init(value: JSONValue, position: Int, end: Int) {
+      self.value = value
+      self.position = position
+      self.end = end
+    }
+
+    @inlinable public mutating func next() -> JSONValue? {
       guard position < end else { return nil }
       let element = value.at(position)
       position = element.end
@@ -140,9 +160,10 @@ import Glibc
 
 extension UnsafeRawBufferPointer {
   /// Whether the bytes are those of a literal.
-  @inline(__always)
-  package func equals(_ literal: StaticString) -> Bool {
+  @inlinable @inline(__always)
+  public func equals(_ literal: StaticString) -> Bool {
+    // The literal's count, which the compiler knows, so that it compares without a call.
     unsafe count == literal.utf8CodeUnitCount
-      && (count == 0 || memcmp(baseAddress!, literal.utf8Start, count) == 0)
+      && (count == 0 || memcmp(baseAddress!, literal.utf8Start, literal.utf8CodeUnitCount) == 0)
   }
 }

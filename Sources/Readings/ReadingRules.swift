@@ -16,7 +16,15 @@ package enum ReadingRules {
   /// Whether a device or sensor may have that name: 1 to 128 of `A-Z a-z 0-9 . _ : / -`, first a letter or digit.
   package static func isIdentifier(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard let first = bytes.first, bytes.count <= identifierLimit, isLetterOrDigit(first) else { return false }
-    return bytes.allSatisfy { isLetterOrDigit($0) || isIdentifierMark($0) }
+    guard bytes.count >= 8 else { return bytes.allSatisfy { areIdentifierBytes(UInt64($0) &* everyByte) } }
+    // Each name of each reading: eight bytes at once, of which the last may be among those before.
+    let last = bytes.count - 8
+    var start = 0
+    while start < last {
+      guard areIdentifierBytes(bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)) else { return false }
+      start += 8
+    }
+    return areIdentifierBytes(bytes.loadUnaligned(fromByteOffset: last, as: UInt64.self))
   }
 
   /// Whether a tag may have that name: as an identifier, but up to 64, and without `.` and `/`, which would make paths of
@@ -48,10 +56,20 @@ package enum ReadingRules {
     (byte | 0x20) &- UInt8(ascii: "a") < 26 || byte &- UInt8(ascii: "0") < 10
   }
 
+  private static var everyByte: UInt64 { 0x0101_0101_0101_0101 }
+
+  /// Whether eight bytes are of the alphabet of identifiers.
   @inline(__always)
-  private static func isIdentifierMark(_ byte: UInt8) -> Bool {
+  private static func areIdentifierBytes(_ bytes: UInt64) -> Bool {
+    let high = everyByte << 7
+    /// The highest bit of each byte that is within bounds, of bytes whose own is not set: none of the sums has a carry.
+    func within(_ first: Unicode.Scalar, _ last: Unicode.Scalar, _ bytes: UInt64) -> UInt64 {
+      (bytes &+ UInt64(0x80 - first.value) &* everyByte) & ~(bytes &+ UInt64(0x7f - last.value) &* everyByte)
+    }
+    guard bytes & high == 0 else { return false }
+    let letters = within("a", "z", bytes | everyByte << 5)
     // '-', '.', '/' and ':' lie within '-' to ':' together with the digits.
-    byte &- UInt8(ascii: "-") <= UInt8(ascii: ":") - UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+    return (letters | within("-", ":", bytes) | within("_", "_", bytes)) & high == high
   }
 }
 

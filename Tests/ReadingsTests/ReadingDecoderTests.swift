@@ -105,6 +105,13 @@ import Testing
     for byte in UInt8.min...UInt8.max {
       [byte].withUnsafeBytes { #expect(ReadingRules.isIdentifier($0) == first.contains(byte)) }
       [UInt8(ascii: "a"), byte].withUnsafeBytes { #expect(ReadingRules.isIdentifier($0) == other.contains(byte)) }
+      for count in [7, 8, 9, 15, 16, 17, 128] {
+        for place in 1..<count {
+          var name = [UInt8](repeating: UInt8(ascii: "z"), count: count)
+          name[place] = byte
+          name.withUnsafeBytes { #expect(ReadingRules.isIdentifier($0) == other.contains(byte)) }
+        }
+      }
     }
   }
 

@@ -50,6 +50,17 @@ import Timestamps
     }
   }
 
+  @Test(arguments: [-62_167_219_200_000, 253_223_107_200_000])
+  func readsWhatItWritesOnEveryDayOfTheFirstAndLastYears(first: Int64) throws {
+    var last = ""
+    for day in 0..<Int64(6 * 365) where first + day * 86_400_000 < 253_402_300_800_000 {
+      let text = Timestamp.text(first + day * 86_400_000)
+      #expect(try parse(text) == first + day * 86_400_000)
+      #expect(text > last && text.hasSuffix("T00:00:00.000Z"))
+      last = text
+    }
+  }
+
   @Test func clampsWhatRFC3339CannotSay() {
     #expect(Timestamp.text(.max) == "9999-12-31T23:59:59.999Z")
     #expect(Timestamp.text(.min) == "0000-01-01T00:00:00.000Z")
