@@ -49,14 +49,3 @@ package protocol DeliveryReceiver: AnyObject, Sendable {
   /// Called exactly once for each message. Must not block, and must not close the producer.
   func delivered(_ report: DeliveryReport)
 }
-
-/// What librdkafka carries along with a message: who gets its report.
-final class PendingDelivery {
-  let receiver: any DeliveryReceiver
-  let index: Int
-
-  init(_ receiver: any DeliveryReceiver, _ index: Int) {
-    self.receiver = receiver
-    self.index = index
-  }
-}

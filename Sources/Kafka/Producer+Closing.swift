@@ -41,8 +41,8 @@ extension Producer {
       while serve(0, {}) {}
     }
     topics.withLock { topics in
-      for topic in topics.values { unsafe rd_kafka_topic_destroy(topic.pointer) }
-      topics = [:]
+      for topic in topics { unsafe rd_kafka_topic_destroy(topic.pointer) }
+      topics = []
     }
     queue.destroy()
     handle.destroy()

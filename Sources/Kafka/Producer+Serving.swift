@@ -26,7 +26,7 @@ extension Producer {
     guard let event = unsafe queue.next(milliseconds) else { return false }
     switch unsafe rd_kafka_event_type(event) {
     case RD_KAFKA_EVENT_DR:
-      while let message = unsafe rd_kafka_event_message_next(event) { unsafe report(message) }
+      unsafe report(event)
       unsafe rd_kafka_event_destroy(event)
       afterReports()
     case RD_KAFKA_EVENT_LOG:
@@ -40,13 +40,14 @@ extension Producer {
     return true
   }
 
-  private func report(_ message: UnsafePointer<rd_kafka_message_t>) {
-    guard let opaque = unsafe message.pointee._private else { return }
-    // Balances the retain in `produce`: librdkafka reports each message that it took exactly once.
-    let pending = unsafe Unmanaged<PendingDelivery>.fromOpaque(opaque).takeRetainedValue()
-    let report = unsafe DeliveryReport(index: pending.index, of: message)
-    if report.error != nil, handle.isClosed { notDelivered.add(1, ordering: .relaxed) }
-    pending.receiver.delivered(report)
+  private func report(_ event: OpaquePointer) {
+    var passing = Deliveries.Passing()
+    while let message = unsafe rd_kafka_event_message_next(event) {
+      if unsafe message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR, handle.isClosed {
+        notDelivered.add(1, ordering: .relaxed)
+      }
+      if let slot = unsafe message.pointee._private { unsafe passing.pass(message, from: slot) }
+    }
   }
 
   private func log(_ event: OpaquePointer) {

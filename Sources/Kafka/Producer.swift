@@ -12,7 +12,8 @@ package final class Producer: Sendable {
   let queue: ServedQueue
   let observer: (any ClientObserver)?
   private let partitioner: Partitioner
-  let topics = Mutex<[String: Topic]>([:])
+  // A list: there are few, and a dictionary would hash the name for each request.
+  let topics = Mutex<[Topic]>([])
   let phase = Mutex(Phase())
   /// Tells the serving thread to end: set when there will be no more reports.
   let ending = Atomic(false)
@@ -46,16 +47,16 @@ package final class Producer: Sendable {
 
   /// The topic of a name, made at the first call. Says nothing about whether the brokers have it.
   package func topic(_ name: String) throws(KafkaError) -> Topic {
-    if let known = topics.withLock({ $0[name] }) { return known }
+    if let known = topics.withLock({ $0.first { $0.name == name } }) { return known }
     return try handle.use { (client) throws(KafkaError) in
       guard let made = unsafe rd_kafka_topic_new(client, name, nil) else {
         throw KafkaError(.init(rd_kafka_last_error()), message: "no topic can be named \(name)")
       }
       let topic = unsafe Topic(name, pointer: made, client: handle)
       let kept = topics.withLock { topics in
-        let kept = topics[name] ?? topic
-        topics[name] = kept
-        return kept
+        if let known = topics.first(where: { $0.name == name }) { return known }
+        topics.append(topic)
+        return topic
       }
       // Another thread was faster: its object stays, and the library's reference that ours counted goes.
       if kept !== topic { unsafe rd_kafka_topic_destroy(made) }
@@ -69,33 +70,50 @@ package final class Producer: Sendable {
   ///   - value: nil makes a tombstone; an empty buffer is an empty value.
   ///   - headers: nil for none.
   ///   - handsOverHeaders: whether nobody uses the headers after this call, also if it throws: saves a copy.
+  ///   - timestamp: the message's, in milliseconds since 1970; 0 is now, and costs a look at the clock.
   ///   - ownValue: what the last of the headers has in this message alone, as long as what it has there.
+  ///   - deliveries: say who gets the report.
   ///   - index: comes back in the report.
   /// - Throws: an error with `isBackpressure` when the queue is full, `.messageTooLarge`, `.closed`, a fatal error.
   package func produce(
     to topic: Topic, partition: Int32 = -1, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
-    headers: MessageHeaders? = nil, handsOverHeaders: Bool = false,
-    ownValue: UnsafeRawBufferPointer? = nil, receiver: any DeliveryReceiver, index: Int
+    headers: MessageHeaders? = nil, handsOverHeaders: Bool = false, timestamp: Int64 = 0,
+    ownValue: UnsafeRawBufferPointer? = nil, deliveries: inout Deliveries, index: Int
   ) throws(KafkaError) {
     guard topic.client === handle else {
       throw KafkaError(.invalidArgument, message: "the topic \(topic.name) belongs to another producer")
     }
-    try handle.use { (client) throws(KafkaError) in
-      let list = unsafe handsOverHeaders ? headers?.relinquishList() : headers?.copyingList()
-      if let ownValue = unsafe ownValue, let headers, let list = unsafe list {
-        unsafe MessageHeaders.overwrite(list, at: headers.count - 1, ownValue)
+    let slot = unsafe deliveries.next(index)
+    do throws(KafkaError) {
+      try handle.use { (client) throws(KafkaError) in
+        let list = unsafe handsOverHeaders ? headers?.relinquishList() : headers?.copyingList()
+        if let ownValue = unsafe ownValue, let headers, let list = unsafe list {
+          unsafe MessageHeaders.overwrite(list, at: headers.count - 1, ownValue)
+        }
+        let keyStart = unsafe key.map { unsafe $0.baseAddress ?? Bytes.empty }
+        let valueStart = unsafe value.map { unsafe $0.baseAddress ?? Bytes.empty }
+        let code = unsafe sluice_kafka_produce(
+          client, topic.pointer, partition, keyStart, key?.count ?? 0, valueStart, value?.count ?? 0, list,
+          timestamp, slot)
+        guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+        if let list = unsafe list { unsafe rd_kafka_headers_destroy(list) }
+        throw unsafe KafkaError(code, client: client)
       }
-      let pending = unsafe Unmanaged.passRetained(PendingDelivery(receiver, index))
-      let keyStart = unsafe key.map { unsafe $0.baseAddress ?? Bytes.empty }
-      let valueStart = unsafe value.map { unsafe $0.baseAddress ?? Bytes.empty }
-      let code = unsafe sluice_kafka_produce(
-        client, topic.pointer, partition, keyStart, key?.count ?? 0, valueStart, value?.count ?? 0, list,
-        pending.toOpaque())
-      guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-      unsafe pending.release()
-      if let list = unsafe list { unsafe rd_kafka_headers_destroy(list) }
-      throw unsafe KafkaError(code, client: client)
+    } catch {
+      deliveries.takeBack()
+      throw error
     }
+  }
+
+  /// Produces one message by itself; as above.
+  package func produce(
+    to topic: Topic, partition: Int32 = -1, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
+    headers: MessageHeaders? = nil, handsOverHeaders: Bool = false, receiver: any DeliveryReceiver, index: Int
+  ) throws(KafkaError) {
+    var deliveries = Deliveries(1, to: receiver)
+    try unsafe produce(
+      to: topic, partition: partition, key: key, value: value, headers: headers, handsOverHeaders: handsOverHeaders,
+      deliveries: &deliveries, index: index)
   }
 
   /// How many messages wait for their reports to be served, and other events to be served.

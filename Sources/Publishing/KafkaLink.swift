@@ -66,7 +66,7 @@ package final class KafkaLink: Sendable {
   private let state: StateLog
   private let isAvailable = Atomic(false)
   /// Of the topics, as the cluster last said.
-  private let partitionCounts = Mutex<[String: Int]>([:])
+  private let partitionCounts = Mutex<[(topic: String, count: Int)]>([])
   private let reason = Mutex("Kafka has not answered yet")
   private let counters: Counters
   /// Who has not closed it yet.
@@ -173,7 +173,7 @@ package final class KafkaLink: Sendable {
   }
 
   /// How many partitions a topic has; nil until Kafka has said so.
-  func partitionCount(of topic: String) -> Int? { partitionCounts.withLock { $0[topic] } }
+  func partitionCount(of topic: String) -> Int? { partitionCounts.withLock { $0.first { $0.topic == topic }?.count } }
 
   /// Counts messages handed to the producer.
   func count(produced: Int) { counters.produced.increment(by: produced) }
@@ -202,19 +202,29 @@ package final class KafkaLink: Sendable {
       // A topic that is missing shows only in the list of all; once it was there, a cheaper question does.
       if isAvailable.load(ordering: .relaxed) {
         let counts = try producer.probe(timeout: .seconds(2))
-        partitionCounts.withLock { $0.merge(counts) { $1 } }
+        for (topic, count) in counts { set(count, of: topic) }
       } else {
         for topic in topics {
           guard let count = try producer.partitionCount(of: topic, timeout: .seconds(2)) else {
             return setUnavailable("the topic \(topic) does not exist: sluice setup creates it")
           }
-          partitionCounts.withLock { $0[topic] = count }
+          set(count, of: topic)
         }
       }
       isAvailable.store(true, ordering: .releasing)
       state.ok()
     } catch {
       setUnavailable("Kafka does not answer: \(error)")
+    }
+  }
+
+  private func set(_ count: Int, of topic: String) {
+    partitionCounts.withLock { counts in
+      if let index = counts.firstIndex(where: { $0.topic == topic }) {
+        counts[index].count = count
+      } else {
+        counts.append((topic, count))
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 package import Kafka
+import Operations
 package import Readings
 
 /// Puts readings on the topic, keyed by their device.
@@ -54,6 +55,9 @@ package final class ReadingProducer: Sendable {
       return
     }
     let bounded = link.backlog.map { BacklogReceiver($0, for: receiver, count: batch.count) }
+    let receiver: any DeliveryReceiver = bounded ?? receiver
+    let now = Clock.nowMilliseconds()
+    var deliveries = Deliveries(batch.count, to: acknowledgesEarly ? Unheard.shared : receiver)
     for (index, reading) in batch.readings.enumerated() {
       buffer.truncate(to: 0)
       ReadingEncoder.encode(reading, of: batch, into: &buffer)
@@ -66,7 +70,6 @@ package final class ReadingProducer: Sendable {
           continue
         }
       }
-      let receiver = bounded ?? receiver
       // Chosen here, for a number is one of those that the partition gets.
       let partition = producer.partition(of: key, among: streams.count)
       let stream = streams[Int(partition)]
@@ -75,8 +78,8 @@ package final class ReadingProducer: Sendable {
         try sequence.withBytes { (sequence) throws(KafkaError) in
           try producer.produce(
             to: topic, partition: partition, key: key, value: buffer.bytes, headers: headers,
-            handsOverHeaders: index == batch.count - 1, ownValue: sequence,
-            receiver: acknowledgesEarly ? Unheard.shared : receiver, index: index)
+            handsOverHeaders: index == batch.count - 1, timestamp: now, ownValue: sequence,
+            deliveries: &deliveries, index: index)
         }
         if acknowledgesEarly { receiver.delivered(DeliveryReport(index: index)) }
       } catch {
@@ -91,8 +94,9 @@ package final class ReadingProducer: Sendable {
   package static func headers(source: StaticString, received: Int64, traceparent: [UInt8]? = nil) -> MessageHeaders {
     let headers = MessageHeaders(capacity: 4)
     headers.append("source", UnsafeRawBufferPointer(start: source.utf8Start, count: source.utf8CodeUnitCount))
-    var time = String(received)
-    time.withUTF8 { headers.append("received", UnsafeRawBufferPointer($0)) }
+    var time = ByteBuffer(capacity: 20)
+    ReadingEncoder.append(received, to: &time)
+    headers.append("received", time.bytes)
     traceparent?.withUnsafeBytes { headers.append("traceparent", $0) }
     SequenceNumber(stream: 0, number: 0).withBytes { headers.append(SequenceNumber.header, $0) }
     return headers

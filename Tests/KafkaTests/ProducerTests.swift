@@ -99,6 +99,46 @@ import Testing
     }
   }
 
+  /// Messages that are produced as a group: each is reported once and to its own receiver, which lives until then.
+  @Test func reportsOfGroups() throws {
+    try withMockCluster(partitions: 3) { cluster, name in
+      let settings = ["message.max.bytes": "2000", "linger.ms": "5"]
+      let large = [UInt8](repeating: 0, count: 3_000)
+      var recorders = (0..<3).map { _ in Recorder() }
+      weak let first = recorders[0]
+      try withProducer(configuration(cluster.bootstrapServers, settings)) { producer in
+        let topic = try producer.topic(name)
+        var one = Deliveries(200, to: recorders[0])
+        var two = Deliveries(300, to: recorders[1])
+        for index in 0..<200 {
+          try large[..<10].withUnsafeBytes { value in
+            try producer.produce(
+              to: topic, key: nil, value: value, timestamp: 1_700_000_000_000 + Int64(index), deliveries: &one,
+              index: index * 3)
+            try producer.produce(to: topic, key: nil, value: value, deliveries: &two, index: index)
+          }
+          let error = #expect(throws: KafkaError.self) {
+            try large.withUnsafeBytes {
+              try producer.produce(to: topic, key: nil, value: $0, deliveries: &two, index: 1_000 + index)
+            }
+          }
+          #expect(error?.code == .messageTooLarge)
+        }
+        _ = consume one
+        // Nothing is ever produced with these.
+        _ = Deliveries(10, to: recorders[2])
+        try eventually("reports") { recorders[0].count == 200 && recorders[1].count == 200 }
+        #expect(recorders[0].indices == (0..<200).map { $0 * 3 })
+        #expect(recorders[1].indices == Array(0..<200))
+        #expect(recorders.allSatisfy { $0.failed.isEmpty })
+        recorders = []
+        try eventually("the receiver is given up") { first == nil }
+      }
+      let times = try read(cluster.bootstrapServers, name, partitions: 3, count: 400).compactMap(\.timestamp)
+      #expect(times.filter { $0 < 1_700_000_001_000 }.sorted() == (0..<200).map { 1_700_000_000_000 + $0 })
+    }
+  }
+
   @Test func closedProducerTakesNothing() throws {
     try withMockCluster { cluster, name in
       let recorder = Recorder()
