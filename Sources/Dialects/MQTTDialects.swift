@@ -9,20 +9,32 @@ package struct MQTTDialects: Sendable {
     case tasmota, zigbee2mqtt, ttn
   }
 
-  private let dialects: Set<Dialect>
+  /// A bit for each of those that are read: a set would hash names for every message.
+  private let bits: UInt8
   private let zigbeeBase: String
 
   /// - Parameters:
   ///   - dialects: those that are read.
   ///   - zigbeeBase: the base topic of Zigbee2MQTT.
   package init(_ dialects: some Sequence<Dialect> = [.sluice], zigbeeBase: String = Zigbee2MQTT.defaultBase) {
-    self.dialects = Set(dialects)
+    bits = dialects.reduce(0) { $0 | Self.bit($1) }
     self.zigbeeBase = zigbeeBase
   }
 
+  private static func bit(_ dialect: Dialect) -> UInt8 {
+    switch dialect {
+    case .sluice: 1
+    case .tasmota: 2
+    case .zigbee2mqtt: 4
+    case .ttn: 8
+    }
+  }
+
+  private func reads(_ dialect: Dialect) -> Bool { bits & Self.bit(dialect) != 0 }
+
   /// What to subscribe to.
   package var filters: [String] {
-    Dialect.allCases.filter(dialects.contains).flatMap { dialect in
+    Dialect.allCases.filter(reads).flatMap { dialect in
       switch dialect {
       case .sluice: SensorTopic.filters
       case .tasmota: Tasmota.filters
@@ -35,22 +47,18 @@ package struct MQTTDialects: Sendable {
   /// What the messages of a topic are written in, if it is among those that are read.
   package func dialect(of topic: UnsafeRawBufferPointer) -> Dialect? {
     let dialect: Dialect? =
-      if dialects.contains(.zigbee2mqtt), begins(topic, zigbeeBase) {
+      if reads(.zigbee2mqtt), Zigbee2MQTT.isBelow(base: zigbeeBase, topic) {
         .zigbee2mqtt
-      } else if begins(topic, "sensors") {
+      } else if topic.begins(with: "sensors/") {
         .sluice
-      } else if begins(topic, "tele") {
+      } else if topic.begins(with: "tele/") {
         .tasmota
-      } else if begins(topic, "v3") {
+      } else if topic.begins(with: "v3/") {
         .ttn
       } else {
         nil
       }
-    return dialect.flatMap { dialects.contains($0) ? $0 : nil }
-  }
-
-  private func begins(_ topic: UnsafeRawBufferPointer, _ level: String) -> Bool {
-    topic.count > level.utf8.count && topic.starts(with: level.utf8) && topic[level.utf8.count] == UInt8(ascii: "/")
+    return dialect.flatMap { reads($0) ? $0 : nil }
   }
 
   /// Whether a message is none that could hold readings, so that it need not be looked into: Zigbee2MQTT publishes much

@@ -255,7 +255,7 @@ package enum SenML {
 
   /// Where the device of `urn:dev:TYPE:ID:sensor` or `urn:dev:TYPE:ID_sensor` ends; nil for another name.
   private static func endOfURN(_ bytes: UnsafeRawBufferPointer) -> Int? {
-    guard bytes.starts(with: "urn:dev:".utf8), let type = bytes[8...].firstIndex(of: UInt8(ascii: ":")) else {
+    guard bytes.begins(with: "urn:dev:"), let type = bytes[8...].firstIndex(of: UInt8(ascii: ":")) else {
       return nil
     }
     return bytes[(type + 1)...].firstIndex {

@@ -79,9 +79,8 @@ package enum SensorTopic {
     let sensor: UnsafeRawBufferPointer?
 
     init?(_ topic: UnsafeRawBufferPointer) {
-      let prefix = "sensors/".utf8
-      guard topic.starts(with: prefix) else { return nil }
-      let rest = UnsafeRawBufferPointer(rebasing: topic[prefix.count...])
+      guard topic.begins(with: "sensors/") else { return nil }
+      let rest = UnsafeRawBufferPointer(rebasing: topic[8...])
       guard let slash = rest.firstIndex(of: UInt8(ascii: "/")) else {
         device = rest
         sensor = nil

@@ -23,7 +23,7 @@ package enum Tasmota {
   ) throws(BodyError) {
     let isSensor = topic.suffix(7).elementsEqual("/SENSOR".utf8)
     let levels = topic.count - (isSensor ? 7 : 6)
-    guard topic.starts(with: "tele/".utf8), levels > 5, isSensor || topic.suffix(6).elementsEqual("/STATE".utf8) else {
+    guard topic.begins(with: "tele/"), levels > 5, isSensor || topic.suffix(6).elementsEqual("/STATE".utf8) else {
       throw .malformed("the topic must be tele/{device}/SENSOR or tele/{device}/STATE")
     }
     let device = topic.part(5..<levels)

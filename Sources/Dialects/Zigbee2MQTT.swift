@@ -52,11 +52,15 @@ package enum Zigbee2MQTT {
     }
   }
 
+  /// Whether a topic begins with the base topic and a slash.
+  static func isBelow(base: String, _ topic: UnsafeRawBufferPointer) -> Bool {
+    let length = base.utf8.count
+    return topic.count > length && topic.starts(with: base.utf8) && topic[length] == UInt8(ascii: "/")
+  }
+
   private static func device(_ topic: UnsafeRawBufferPointer, _ base: String) -> UnsafeRawBufferPointer? {
     let length = base.utf8.count
-    guard topic.count > length + 1, topic.starts(with: base.utf8), topic[length] == UInt8(ascii: "/") else {
-      return nil
-    }
+    guard topic.count > length + 1, isBelow(base: base, topic) else { return nil }
     let name = topic.part((length + 1)..<topic.count)
     let levels = name.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     guard let first = levels.first, !first.elementsEqual("bridge".utf8) else { return nil }

@@ -21,9 +21,15 @@ package struct Fingerprint: Equatable, Sendable {
   /// Appends it as 22 characters of `A-Z a-z 0-9 _ -`.
   package func append(to out: inout ByteBuffer) {
     let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-    for word in [low, high] {
+    out.append(count: 22) { characters in
+      var (low, high) = (low, high)
       // Six bits each; the eleventh has the last four.
-      for shift in stride(from: UInt64(0), to: 64, by: 6) { out.append(alphabet.utf8Start[Int(word >> shift & 63)]) }
+      for place in 0..<11 {
+        characters[place] = alphabet.utf8Start[Int(low & 63)]
+        characters[place + 11] = alphabet.utf8Start[Int(high & 63)]
+        low >>= 6
+        high >>= 6
+      }
     }
   }
 

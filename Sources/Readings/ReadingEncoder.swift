@@ -110,6 +110,10 @@ package enum ReadingEncoder {
   /// Appends a JSON string (RFC 8259 section 7): quotes, backslash and control characters escaped, all else as it is.
   package static func append(string bytes: UnsafeRawBufferPointer, to out: inout ByteBuffer) {
     out.append(UInt8(ascii: "\""))
+    if needsNoEscape(bytes) {
+      out.append(bytes)
+      return out.append(UInt8(ascii: "\""))
+    }
     var plain = 0
     for (index, byte) in bytes.enumerated()
     where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
@@ -130,5 +134,25 @@ package enum ReadingEncoder {
     }
     out.append(UnsafeRawBufferPointer(rebasing: bytes[plain...]))
     out.append(UInt8(ascii: "\""))
+  }
+
+  /// Whether there is nothing to escape, looked for in eight bytes at once.
+  private static func needsNoEscape(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    // The highest bit of a byte is set in these if the byte is zero, or below a number up to 128; else none is, unless one
+    // before it is (S. E. Anderson, Bit Twiddling Hacks: "determine if a word has a byte less than n").
+    func zero(_ word: UInt64) -> UInt64 { (word &- ones) & ~word }
+    func below(_ number: UInt64, _ word: UInt64) -> UInt64 { (word &- ones &* number) & ~word }
+    func hasNone(_ word: UInt64) -> Bool {
+      (below(0x20, word) | zero(word ^ ones &* 0x22) | zero(word ^ ones &* 0x5c)) & ones << 7 == 0
+    }
+    guard bytes.count >= 8 else { return bytes.allSatisfy { hasNone(UInt64($0) &* ones) } }
+    let last = bytes.count - 8
+    var start = 0
+    while start < last {
+      guard hasNone(bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)) else { return false }
+      start += 8
+    }
+    return hasNone(bytes.loadUnaligned(fromByteOffset: last, as: UInt64.self))
   }
 }

@@ -49,6 +49,22 @@ import Testing
     #expect(text { ReadingEncoder.append(number, to: &$0) } == expected)
   }
 
+  @Test func whatNeedsAnEscapeGetsItWhereverItStands() {
+    for byte in UInt8.min...UInt8.max {
+      let mustBeEscaped = byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+      for count in [1, 7, 8, 9, 16, 23] {
+        for place in 0..<count {
+          var bytes = [UInt8](repeating: UInt8(ascii: "!"), count: count)
+          bytes[place] = byte
+          var out = ByteBuffer()
+          bytes.withUnsafeBytes { ReadingEncoder.append(string: $0, to: &out) }
+          let isAsItWas = out.bytes.dropFirst().dropLast().elementsEqual(bytes)
+          #expect(isAsItWas == !mustBeEscaped, "\(byte) at \(place) of \(count)")
+        }
+      }
+    }
+  }
+
   @Test func stringsAreWhatFoundationReads() throws {
     for scalar in (0..<0x250).compactMap(Unicode.Scalar.init) + ["€", "😀", "\u{2028}"] {
       let string = "a\(Character(scalar))b"
