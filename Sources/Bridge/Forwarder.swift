@@ -75,6 +75,8 @@ final class Forwarder {
   /// - Throws: when Kafka does not have all of the batch; it may have parts.
   func finish(patience: () -> Duration) throws(Setback) {
     let now = Clock.nowMilliseconds()
+    // The broker sends nothing more, or is not read, before it has the acknowledgements.
+    if !slices.isEmpty { readings.flush() }
     while !slices.isEmpty { try settleFirst(now, patience) }
     count = 0
   }

@@ -4,6 +4,14 @@ import Glibc
 import Synchronization
 
 extension Producer {
+  /// Has no message wait for others to be sent with it (`linger.ms`), until every message of the producer is reported or
+  /// the time is over; brokers' threads hear of it in less than a millisecond. Only while another thread serves it.
+  package func flush(timeout: Duration) {
+    guard handle.enter() else { return }
+    defer { handle.leave() }
+    handle.useByOwner { client in _ = unsafe flush(client, timeout, isServed: true) }
+  }
+
   /// Ends the producer: takes no more messages, waits up to `timeout` for those it has, gives up the rest, which are
   /// reported as failed, ends ``run(afterReports:)``, and frees everything. When it returns, every message has been
   /// reported. A second call waits for the first and returns the same.

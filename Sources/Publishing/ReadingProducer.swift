@@ -25,6 +25,12 @@ package final class ReadingProducer: Sendable {
   /// Whether the queue has room for that many messages more.
   package func hasRoom(for count: Int) -> Bool { link.hasRoom(for: count) }
 
+  /// Has Kafka get at once what waits for more to be sent with it: for who knows that none comes.
+  package func flush() {
+    // Not until all is reported: others may produce all the time.
+    link.producer.flush(timeout: .milliseconds(5))
+  }
+
   /// Counts what became of some readings; called by the receivers of their reports.
   package func count(acknowledged: Int, failed: Int) { link.count(acknowledged: acknowledged, failed: failed) }
 

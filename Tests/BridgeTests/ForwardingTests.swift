@@ -196,6 +196,21 @@ import Testing
     }
   }
 
+  @Test func waitsForNoMoreMessagesWhereNoneCanCome() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    // Messages linger for longer than this test waits.
+    let bridge = try TestBridge(
+      mosquitto, Topics(on: cluster), deliveryTimeout: .seconds(400), linger: .seconds(300))
+    try bridge.ready()
+    for count in 1...3 {
+      try mosquitto.publish("\(count)", to: "sensors/d/t")
+      try eventually("\(count) are acknowledged") { bridge.acknowledged == count }
+    }
+    bridge.stop()
+  }
+
   @Test func sharesTheLoadWithAnother() throws {
     let mosquitto = try MosquittoServer()
     let cluster = try MockCluster()

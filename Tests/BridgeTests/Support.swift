@@ -50,7 +50,7 @@ final class TestBridge: Sendable {
   init(
     _ mosquitto: MosquittoServer, _ topics: Topics, clientID: String = "bridge", group: String? = "sluice",
     deliveryTimeout: Duration = .seconds(10), keepAlive: Duration = .seconds(60), batchMessages: Int = 5_000,
-    messageBytes: Int? = nil
+    linger: Duration = .milliseconds(1), messageBytes: Int? = nil
   ) throws {
     let lines = Lines()
     let log = Log(component: "bridge", output: { line in lines.append(line) })
@@ -61,7 +61,7 @@ final class TestBridge: Sendable {
     let link = try KafkaLink(
       KafkaLink.Configuration(
         kafka: kafka, topics: [topics.readings, topics.deadLetters],
-        deliveryTimeout: deliveryTimeout, queueMessages: 100_000, queueBytes: 64 << 20, linger: .milliseconds(1)),
+        deliveryTimeout: deliveryTimeout, queueMessages: 100_000, queueBytes: 64 << 20, linger: linger),
       log: log, health: health, metrics: metrics)
     link.start(under: supervisor)
     let bridge = try BridgeService(
