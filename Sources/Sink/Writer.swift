@@ -32,6 +32,8 @@ final class Writer: @unchecked Sendable {
   private var portion = Portion()
   private var uncommitted: [Int32: Int64] = [:]
   private var uncommittedGeneration = 0
+  /// Partitions of this generation of which it is said already that another sink owns them.
+  private var lost: Set<Int32> = []
   private var schedule = FlushSchedule(now: Clock.monotonic())
   /// Whether the database refused what a flush writes: as long as it does, it does not work, whatever else it does.
   private var isFlushFailing = false
@@ -123,6 +125,7 @@ final class Writer: @unchecked Sendable {
     if uncommittedGeneration != batch.generation {
       uncommitted = [:]
       uncommittedGeneration = batch.generation
+      lost = []
       inserter.reset()
     }
     guard let progress = insert(batch) else { return }
@@ -172,7 +175,10 @@ final class Writer: @unchecked Sendable {
       state.failing("MongoDB does not store: \(error)")
       return backoff.next()
     case .lost(let partition):
-      log.warning("another sink owns the partition", ["partition": .int(Int(partition))])
+      // A batch and a flush may both find that.
+      if lost.insert(partition).inserted {
+        log.warning("another sink owns the partition", ["partition": .int(Int(partition))])
+      }
       return Self.grace
     case .stale(let partition):
       log.warning("claim too old to be written under", ["partition": .int(Int(partition))])

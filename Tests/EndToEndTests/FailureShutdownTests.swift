@@ -106,7 +106,10 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable && Mosq
       try roles.expectStored(0..<count)
     }
     for sink in sinks {
-      #expect(sink.lines("Z error ") == 0 && sink.lines("Z warning ") <= 2, "\(sink.log)")
+      #expect(sink.lines("Z error ") == 0, "\(sink.log)")
+      // That Kafka timed out, and of each of its partitions that it is another's or its claim is old: each once.
+      let warnings = sink.log.split(separator: "\n").filter { $0.contains("Z warning ") }.map { $0.drop { $0 != " " } }
+      #expect(Set(warnings).count == warnings.count, "\(sink.log)")
       #expect(sink.terminate() == 0)
     }
     try roles.expectStored(0..<count)
