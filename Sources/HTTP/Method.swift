@@ -1,3 +1,5 @@
+import Glibc
+
 /// A request's method; case matters (RFC 9110, 9.1).
 package enum Method: Sendable, Hashable, CustomStringConvertible {
   case get, head, post, put, patch, delete, options
@@ -15,6 +17,11 @@ package enum Method: Sendable, Hashable, CustomStringConvertible {
     case "OPTIONS": self = .options
     default: self = .other(name)
     }
+  }
+
+  init(_ name: UnsafePointer<CChar>) {
+    // Readings come with POST; to make a text of that for each would cost more than to compare.
+    self = unsafe strcmp(name, "POST") == 0 ? .post : Method(String(cString: name))
   }
 
   package var description: String {

@@ -10,14 +10,33 @@ package struct Response: Sendable {
     case none
   }
 
+  /// An answer is copied some times on its way: with all in one object that counts one reference, not one for each text.
+  private final class Content: Sendable {
+    let status: Int
+    let headers: [(String, String)]
+    let body: Body
+    let problem: Problem?
+    let made: PreparedResponse?
+
+    init(status: Int, headers: [(String, String)], body: Body, problem: Problem?, made: PreparedResponse?) {
+      self.status = status
+      self.headers = headers
+      self.body = body
+      self.problem = problem
+      self.made = made
+    }
+  }
+
+  private let content: Content
+
   /// 200 to 599.
-  package let status: Int
-  package let headers: [(String, String)]
-  package let body: Body
+  package var status: Int { content.status }
+  package var headers: [(String, String)] { content.headers }
+  package var body: Body { content.body }
   /// What `error` was given, for whoever has to say the same in another form.
-  package let problem: Problem?
+  package var problem: Problem? { content.problem }
   /// What the library needs to send it, if that was made beforehand.
-  let made: PreparedResponse?
+  var made: PreparedResponse? { content.made }
 
   /// Why a request is refused.
   package struct Problem: Sendable {
@@ -32,11 +51,8 @@ package struct Response: Sendable {
   }
 
   private init(status: Int, headers: [(String, String)], body: Body, problem: Problem?, made: PreparedResponse?) {
-    self.status = (200...599).contains(status) ? status : 500
-    self.headers = headers
-    self.body = body
-    self.problem = problem
-    self.made = made
+    content = Content(
+      status: (200...599).contains(status) ? status : 500, headers: headers, body: body, problem: problem, made: made)
   }
 
   /// With `Content-Type: application/json`, which no browser is to take for anything else.

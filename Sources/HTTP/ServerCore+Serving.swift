@@ -14,7 +14,7 @@ extension ServerCore {
     let framing = unsafe sluice_http_frame(connection)
     let hasBody = framing.chunked || framing.content_length > 0
     let head = unsafe RequestHead(
-      method: Method(String(cString: method)), path: ServerCore.path(of: url),
+      method: Method(method), path: ServerCore.path(of: url),
       contentLength: framing.content_lengths > 0 ? Int64(clamping: framing.content_length) : nil,
       isChunked: framing.chunked, expectsContinue: framing.expects, connection: connection)
     let exchange = unsafe Exchange(

@@ -115,7 +115,7 @@ package final class Authenticator: Sendable {
     let (address, key) = limits(of: grant)
     if let address, let refusal = take(count, of: address) { return refusal }
     guard let key, let refusal = take(count, of: key) else { return nil }
-    if let address { address.account.bucket.withLock { $0.give(count, address.policy) } }
+    if let address { give(count, to: address) }
     return refusal
   }
 
@@ -147,9 +147,12 @@ package final class Authenticator: Sendable {
 
   func give(_ count: Int, to grant: Grant) {
     let (address, key) = limits(of: grant)
-    for limit in [address, key] {
-      if let limit { limit.account.bucket.withLock { $0.give(count, limit.policy) } }
-    }
+    if let address { give(count, to: address) }
+    if let key { give(count, to: key) }
+  }
+
+  private func give(_ count: Int, to limit: Limit) {
+    limit.account.bucket.withLock { $0.give(count, limit.policy) }
   }
 
   /// A refusal when there is not one reading left: before the body is read, for reading it is not free.

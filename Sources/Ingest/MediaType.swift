@@ -14,6 +14,8 @@ enum MediaType {
 
   /// What a body of that type is.
   static func format(_ contentType: UnsafeRawBufferPointer) -> Format? {
+    // What nearly all send, and nearly all as it is written here.
+    if contentType.equals("application/json") { return .readings(.json) }
     var type = contentType[...]
     if let semicolon = type.firstIndex(of: UInt8(ascii: ";")) { type = type[..<semicolon] }
     while let last = type.last, last == UInt8(ascii: " ") || last == UInt8(ascii: "\t") { type = type.dropLast() }

@@ -192,7 +192,7 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
     }
     guard remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
     route.waiting.give(produced, of: grant.account.readings)
-    let undelivered = undelivered.withLock { $0 }.sorted { $0.index < $1.index }.map(\.failure)
+    let undelivered = undelivered.withLock { $0.isEmpty ? [] : $0.sorted { $0.index < $1.index }.map(\.failure) }
     route.publisher.count(acknowledged: produced - undelivered.count, failed: undelivered.count)
     route.refused.increment(by: errors.count)
     exchange?.respond(dialect.answer(Outcome(produced: produced, errors: errors, undelivered: undelivered)))

@@ -50,26 +50,28 @@ final class Turns: Sendable {
   }
 
   private func enter(_ turn: Turn, orWait: Bool) -> Bool {
-    let now = clock()
-    return state.withLock { state in
+    state.withLock { state in
       if state.lastClient != turn.client {
-        if state.lastClient != nil { state.changed = now }
+        if state.lastClient != nil { state.changed = clock() }
         state.lastClient = turn.client
       }
-      let hasRoom = state.lines[turn.client, default: Line()].served < limit || !Self.isShared(state, now)
-      if hasRoom {
-        state.lines[turn.client, default: Line()].served += 1
-        turn.hasCome.store(true, ordering: .relaxed)
-      } else if orWait {
-        state.lines[turn.client]?.waiting.append(turn)
-      }
-      return hasRoom
+      let changed = state.changed
+      return enter(turn, orWait: orWait, changed, &state.lines[turn.client, default: Line()])
     }
   }
 
-  private static func isShared(_ state: State, _ now: Int64) -> Bool {
-    state.changed.map { now - $0 < presence } ?? false
+  private func enter(_ turn: Turn, orWait: Bool, _ changed: Int64?, _ line: inout Line) -> Bool {
+    guard line.served < limit || !isShared(changed) else {
+      if orWait { line.waiting.append(turn) }
+      return false
+    }
+    line.served += 1
+    turn.hasCome.store(true, ordering: .relaxed)
+    return true
   }
+
+  /// - Parameter changed: when a request came of another client than the one before it.
+  private func isShared(_ changed: Int64?) -> Bool { changed.map { clock() - $0 < Self.presence } ?? false }
 
   fileprivate func end(of client: ObjectIdentifier) {
     var ended = 1
@@ -90,18 +92,24 @@ final class Turns: Sendable {
 
   /// Those whose turn has come when so many have ended.
   private func next(of client: ObjectIdentifier, after ended: Int) -> [Turn] {
-    let now = clock()
-    return state.withLock { state in
-      guard var line = state.lines[client] else { return [] }
-      line.served -= ended
-      let room = Self.isShared(state, now) ? max(0, limit - line.served) : line.waiting.count
-      let next = Array(line.waiting.prefix(room))
-      line.waiting.removeFirst(next.count)
-      line.served += next.count
-      for turn in next { turn.hasCome.store(true, ordering: .relaxed) }
-      state.lines[client] = line.served == 0 ? nil : line
+    state.withLock { state in
+      guard let index = state.lines.index(forKey: client) else { return [] }
+      let changed = state.changed
+      let next = leave(ended, changed, &state.lines.values[index])
+      if state.lines.values[index].served == 0 { state.lines.remove(at: index) }
       return next
     }
+  }
+
+  private func leave(_ ended: Int, _ changed: Int64?, _ line: inout Line) -> [Turn] {
+    line.served -= ended
+    guard !line.waiting.isEmpty else { return [] }
+    let room = isShared(changed) ? max(0, limit - line.served) : line.waiting.count
+    let next = Array(line.waiting.prefix(room))
+    line.waiting.removeFirst(next.count)
+    line.served += next.count
+    for turn in next { turn.hasCome.store(true, ordering: .relaxed) }
+    return next
   }
 }
 
