@@ -241,7 +241,10 @@ final class RawConnection: Sendable {
         }
       }
       let count = recv(descriptor, &piece, piece.count, 0)
-      guard count > 0 else { throw TestServerError("the connection ended after: \(text.prefix(500))") }
+      guard count > 0 else {
+        let end = count == 0 ? "closed" : String(cString: strerror(errno))
+        throw TestServerError("the connection ended (\(end)) after: \(text.prefix(500))")
+      }
       bytes += piece[..<count]
     }
   }

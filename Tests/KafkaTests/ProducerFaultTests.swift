@@ -109,7 +109,12 @@ import Testing
         }
       }
       try eventually("some are delivered") { recorder.count > 1_000 }
-      if brokerGone { try cluster.setBroker(1, up: false) }
+      if brokerGone {
+        try cluster.setBroker(1, up: false)
+        let before = taken.withLock { $0.count }
+        // Also while the queue is full, of which there is no more to take.
+        try eventually("some wait for it") { taken.withLock { $0.count } > before || producer.queueDepth > 1_000 }
+      }
       let closers = (0..<2).map { _ in Worker { producer.close(timeout: .milliseconds(300)) } }
       let failed = producer.close(timeout: .milliseconds(300))
       for worker in senders + closers + [server] { worker.join() }
