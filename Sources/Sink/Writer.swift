@@ -32,7 +32,7 @@ final class Writer: @unchecked Sendable {
   private var portion = Portion()
   private var uncommitted: [Int32: Int64] = [:]
   private var uncommittedGeneration = 0
-  /// Partitions of this generation of which it is said already that another sink owns them.
+  /// Partitions of which it is said that another sink owns them, until something of them is stored again.
   private var lost: Set<Int32> = []
   private var schedule = FlushSchedule(now: Clock.monotonic())
   /// Whether the database refused what a flush writes: as long as it does, it does not work, whatever else it does.
@@ -129,6 +129,7 @@ final class Writer: @unchecked Sendable {
       inserter.reset()
     }
     guard let progress = insert(batch) else { return }
+    if !lost.isEmpty { lost.subtract(batch.next.keys) }
     let rejects =
       batch.rejects.indices.filter { !progress.repeatedRejects.contains($0) }.map { batch.rejects[$0] }
       + progress.refused.map { refusal in

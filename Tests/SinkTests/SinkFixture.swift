@@ -9,6 +9,20 @@ import TestServers
 
 @testable import Sink
 
+/// What a log wrote; errors also go where they would have gone.
+final class WrittenLines: Sendable {
+  private let lines = Mutex<[String]>([])
+
+  func add(_ line: [UInt8]) {
+    let text = String(decoding: line, as: UTF8.self)
+    lines.withLock { $0.append(text) }
+    if text.contains("Z error ") { Log.standardError(line) }
+  }
+
+  /// How many lines contain a text.
+  func count(of text: String) -> Int { lines.withLock { $0.count { $0.contains(text) } } }
+}
+
 /// A topic, a database, and sinks between them; everything a test needs to see what they do.
 final class SinkFixture {
   let topic = "t-\(UUID().uuidString.prefix(8))"
@@ -195,9 +209,11 @@ final class RunningSink {
   let health = Health()
   let metrics = Metrics()
   let service: SinkService
+  /// The warnings and errors that it wrote.
+  let log = WrittenLines()
 
   init(_ fixture: SinkFixture, batchReadings: Int, uri: String) throws {
-    let log = Log(component: "sink", level: .error)
+    let log = Log(component: "sink", level: .warning, output: log.add)
     supervisor = Supervisor(log: log)
     let kafka = KafkaConfiguration(brokers: fixture.brokers)
     let link = try KafkaLink(

@@ -278,6 +278,26 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try fixture.expectStored(0..<6_000)
   }
 
+  /// Each time that another takes a partition is said, and once, though a batch and a flush may both find it.
+  @Test func thatAnotherOwnsAPartitionIsSaidEachTime() throws {
+    let fixture = try fixture()
+    let sink = try fixture.startSink()
+    try fixture.produce(SinkFixture.readings(0..<100, devices: 1))
+    try fixture.expectStored(0..<100)
+    for times in 1...2 {
+      // What is under way goes on under the epoch that it has; the next claim finds another.
+      let taken = try fixture.pool.withClient { (client) throws(MongoError) in
+        try client.updateMany(
+          fixture.database, DatabaseSchema.ledger, filter: ["claims": ["$exists": true]], update: ["$inc": ["epoch": 1]]
+        )
+      }
+      #expect(taken.modified > 0)
+      try fixture.produce(SinkFixture.readings(times * 100..<(times + 1) * 100, devices: 1))
+      try fixture.expectStored(0..<(times + 1) * 100)
+      #expect(sink.log.count(of: "another sink owns the partition") == times)
+    }
+  }
+
   @Test(arguments: Layout.allCases) func aRestartGoesOnWhereItWas(_ layout: Layout) throws {
     let fixture = try fixture(layout)
     try fixture.startSink().stop()
