@@ -5,7 +5,7 @@ struct FlushSchedule {
   /// How long it is put off after it failed.
   static let pause: Duration = .seconds(1)
 
-  /// Not before: where it takes long, half of the time is left for readings.
+  /// Not before: where it takes long, a third of the time is left to the database for readings.
   private(set) var earliest: Duration
   /// When it is time although more batches wait.
   private(set) var due: Duration
@@ -17,7 +17,7 @@ struct FlushSchedule {
 
   /// Notes when it was tried last, and whether that failed.
   mutating func tried(from start: Duration, to end: Duration, failed: Bool) {
-    earliest = end + (failed ? Self.pause : end - start)
+    earliest = end + (failed ? Self.pause : (end - start) / 2)
     due = max(start + Self.interval, earliest)
   }
 }

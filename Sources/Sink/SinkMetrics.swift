@@ -2,6 +2,11 @@ import Operations
 
 /// What the sink counts.
 struct SinkMetrics: Sendable {
+  /// Upper bounds in seconds: what is to be a few milliseconds when nothing is wrong, and hours after an outage.
+  private static let ages: [Double] = [
+    0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600,
+  ]
+
   let consumed: Counter
   let written: Counter
   let recovered: Counter
@@ -11,6 +16,9 @@ struct SinkMetrics: Sendable {
   let unknownMembers: Counter
   let batchSizes: Histogram
   let writeDurations: Histogram
+  let ages: Histogram
+  let flushDurations: Histogram
+  let waitingDevices: Gauge
   let lag: MetricFamily<Gauge>
   let lastWrite: Gauge
 
@@ -29,6 +37,12 @@ struct SinkMetrics: Sendable {
       "sluice_sink_unknown_members_total", "Members that the contract does not know, left out of what is stored.")
     batchSizes = metrics.histogram("sluice_sink_batch_readings", "Readings of a batch.", bounds: Histogram.sizes)
     writeDurations = metrics.histogram("sluice_sink_write_duration_seconds", "From a batch's hand-over to its end.")
+    ages = metrics.histogram(
+      "sluice_sink_age_seconds", "From a reading's arrival at Sluice until it is stored.", bounds: Self.ages)
+    flushDurations = metrics.histogram(
+      "sluice_sink_flush_duration_seconds", "From when device states are to be written until they are.")
+    waitingDevices = metrics.gauge(
+      "sluice_sink_waiting_devices", "Devices whose state is behind what is stored of them.")
     lag = metrics.gauges(
       "sluice_sink_lag", "Messages of the topic that are not written yet, by partition.", labels: ["partition"])
     let lastWrite = metrics.gauge(

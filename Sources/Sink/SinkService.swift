@@ -129,7 +129,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     batch = SinkBatch(generation: 0)
   }
 
-  /// Starts its four threads.
+  /// Starts its threads.
   /// - Parameter ended: called when reading and writing have ended: to close what they used.
   package func start(
     under supervisor: Supervisor, ended: @escaping @Sendable () -> Void
@@ -164,8 +164,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
           readings: store, ledger: ledger, ids: ids, claimLifetime: sessionTimeout, metrics: metrics, log: log)
       case .timeseries, .documents: KeyedInserter(readings: store, ids: ids, metrics: metrics)
       }
+    let stateWriter = StateWriter(store: store, supervisor: supervisor, state: databaseState, log: log)
     let writer = Writer(
-      store: store, inserter: inserter, deadLetters: deadLetters, generation: generation, supervisor: supervisor,
+      store: store, stateWriter: stateWriter, inserter: inserter, deadLetters: deadLetters, generation: generation,
+      supervisor: supervisor,
       metrics: metrics,
       state: databaseState, deadLetterState: deadLetterState, log: log,
       marksHours: configuration.marksHours,
@@ -185,6 +187,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
         writerIsIdle.store(true, ordering: .releasing)
         consumer.wake()
       })
+    supervisor.start("sink-states", mayEnd: true) { stateWriter.run() }
     supervisor.start("sink-writer", mayEnd: true) { [queue] in
       writer.run(queue)
       ended()

@@ -8,13 +8,17 @@ import Readings
 ///
 /// `@unchecked Sendable`: its state is used by the thread in `run` alone; what it shares guards itself.
 final class Writer: @unchecked Sendable {
-  /// Series whose states may wait to be written.
-  private static let flushedSeries = 20_000
+  /// Series whose states may wait to be written; half of them are written at once.
+  private static let unflushedSeries = 20_000
+
+  /// How often it is asked, while there is nothing else to do, whether a flush is over.
+  private static let flushPause: Duration = .milliseconds(20)
 
   /// How long the group has to notice that a partition is another's, before this sink takes it back.
   private static let grace: Duration = .seconds(3)
 
   private let store: ReadingStore
+  private let stateWriter: StateWriter
   private let inserter: any Inserter
   private let deadLetters: DeadLetterProducer
   private let generation: Generation
@@ -28,27 +32,31 @@ final class Writer: @unchecked Sendable {
   /// Called when there is nothing more to write.
   private let becameIdle: @Sendable () -> Void
 
-  private var devices: DeviceStates
-  private var portion = Portion()
-  private var uncommitted: [Int32: Int64] = [:]
-  private var uncommittedGeneration = 0
+  /// What was stored since the last flush began.
+  private var noted: Unflushed
+  /// What the next is noted in when a flush begins; nil while one is under way.
+  private var spare: Unflushed?
+  /// Devices and series of the flush under way.
+  private var leaving = (devices: 0, series: 0)
   /// Partitions of which it is said that another sink owns them, until something of them is stored again.
   private var lost: Set<Int32> = []
   private var schedule = FlushSchedule(now: Clock.monotonic())
-  /// Whether the database refused what a flush writes: as long as it does, it does not work, whatever else it does.
-  private var isFlushFailing = false
+  /// Whether the database did not take what goes before offsets are committed.
+  private var isCommitFailing = false
   /// Set when the database fails while the process stops: each further try might take as long as the timeout, and what is
   /// not committed is read again.
   private var hasGivenUp = false
 
   init(
-    store: ReadingStore, inserter: any Inserter, deadLetters: DeadLetterProducer, generation: Generation,
+    store: ReadingStore, stateWriter: StateWriter, inserter: any Inserter, deadLetters: DeadLetterProducer,
+    generation: Generation,
     supervisor: Supervisor,
     metrics: SinkMetrics, state: StateLog, deadLetterState: StateLog, log: Log, marksHours: Bool,
     commit: @escaping @Sendable ([Int32: Int64], Bool) -> Void,
     becameIdle: @escaping @Sendable () -> Void
   ) {
     self.store = store
+    self.stateWriter = stateWriter
     self.inserter = inserter
     self.deadLetters = deadLetters
     self.generation = generation
@@ -57,7 +65,8 @@ final class Writer: @unchecked Sendable {
     self.state = state
     self.deadLetterState = deadLetterState
     self.log = log
-    devices = DeviceStates(marksHours: marksHours)
+    noted = Unflushed(marksHours: marksHours)
+    spare = Unflushed(marksHours: marksHours)
     self.commit = commit
     self.becameIdle = becameIdle
   }
@@ -66,20 +75,18 @@ final class Writer: @unchecked Sendable {
   func run(_ queue: BoundedQueue<Work>) {
     checkDatabase()
     while !queue.isFinished {
+      if endFlush() { examine() }
       if queue.count == 0 {
-        if Clock.monotonic() >= schedule.earliest { flush(wait: false) }
+        if Clock.monotonic() >= schedule.earliest { beginFlush() }
         becameIdle()
       }
       switch queue.take(timeout: timeout) {
       case .batch(let batch):
         awaitRoomForStates()
         write(batch)
-        if Clock.monotonic() >= schedule.due || devices.seriesCount >= Self.flushedSeries {
-          flush(wait: false)
-          examine()
-        }
+        if Clock.monotonic() >= schedule.due || noted.states.seriesCount >= Self.unflushedSeries / 2 { beginFlush() }
       case .drain(let done):
-        flush(wait: true)
+        drain()
         done.close()
       case nil where isFlushed || isFlushFailing:
         checkDatabase()
@@ -87,16 +94,23 @@ final class Writer: @unchecked Sendable {
       case nil: break
       }
     }
+    stateWriter.close()
+    if spare == nil { _ = stateWriter.outcome(timeout: nil) }
   }
 
   /// How long to wait for a batch: until there is something else to do.
   private var timeout: Duration {
     let longest: Duration = .seconds(1)
-    return isFlushed || hasGivenUp ? longest : min(max(schedule.earliest - Clock.monotonic(), .zero), longest)
+    if isFlushed || hasGivenUp { return longest }
+    if spare == nil { return isFlushFailing ? longest : Self.flushPause }
+    return min(max(schedule.earliest - Clock.monotonic(), .zero), longest)
   }
 
   /// Whether everything stored is also noted and committed.
-  private var isFlushed: Bool { devices.deviceCount == 0 && uncommitted.isEmpty }
+  private var isFlushed: Bool { noted.isEmpty && spare != nil }
+
+  /// Whether the database refused what a flush writes: as long as it does, it does not work, whatever else it does.
+  private var isFlushFailing: Bool { isCommitFailing || stateWriter.isFailing }
 
   /// Asks the database how it is while there is nothing to write, so that readiness is true also then.
   private func checkDatabase() {
@@ -108,23 +122,28 @@ final class Writer: @unchecked Sendable {
     }
   }
 
-  /// While states cannot be written, no more of them are taken in than may wait.
+  /// Takes in no more states than may wait, while those before them are not written.
   private func awaitRoomForStates() {
-    while isFlushFailing && devices.seriesCount >= Self.flushedSeries && !hasGivenUp {
-      if supervisor.waitForStop(timeout: FlushSchedule.pause) {
-        hasGivenUp = true
-      } else {
-        flush(wait: false)
-      }
+    while noted.states.seriesCount + leaving.series >= Self.unflushedSeries && !hasGivenUp {
+      beginFlush()
+      endFlush(timeout: FlushSchedule.pause)
     }
+  }
+
+  /// Flushes all there is, unless it fails, or takes so long that the assignment ends.
+  private func drain() {
+    repeat {
+      beginFlush()
+      endFlush(timeout: Self.flushPause, wait: true)
+    } while !isFlushed && !isFlushFailing && !hasGivenUp && noted.generation == generation.current
   }
 
   private func write(_ batch: SinkBatch) {
     guard batch.generation == generation.current, !hasGivenUp else { return }
     let start = Clock.monotonic()
-    if uncommittedGeneration != batch.generation {
-      uncommitted = [:]
-      uncommittedGeneration = batch.generation
+    if noted.generation != batch.generation {
+      noted.offsets = [:]
+      noted.generation = batch.generation
       lost = []
       inserter.reset()
     }
@@ -140,11 +159,14 @@ final class Writer: @unchecked Sendable {
     if !rejects.isEmpty {
       guard publish(rejects, of: batch) else { return }
     }
-    devices.note(batch.readings)
-    uncommitted.merge(batch.next) { max($0, $1) }
+    noted.states.note(batch.readings)
+    noted.offsets.merge(batch.next) { max($0, $1) }
+    metrics.waitingDevices.set(Double(noted.states.deviceCount + leaving.devices))
     metrics.batchSizes.observe(Double(batch.messageCount))
     metrics.writeDurations.observe(Clock.monotonic() - start)
-    metrics.lastWrite.set(Double(Clock.nowMilliseconds()) / 1_000)
+    let now = Clock.nowMilliseconds()
+    for origin in batch.origins { metrics.ages.observe(Double(max(0, now - origin.received)) / 1_000) }
+    metrics.lastWrite.set(Double(now) / 1_000)
   }
 
   /// Inserts until every reading is stored or refused.
@@ -189,7 +211,7 @@ final class Writer: @unchecked Sendable {
 
   /// Looks for late copies, while the partitions are this sink's.
   private func examine() {
-    guard !supervisor.isStopping, uncommittedGeneration == generation.current else { return }
+    guard !supervisor.isStopping, noted.generation == generation.current else { return }
     do throws(InsertFailure) {
       try inserter.examine()
     } catch {
@@ -254,40 +276,47 @@ final class Writer: @unchecked Sendable {
       now: Clock.nowMilliseconds())
   }
 
-  /// Writes the device states and commits the offsets. The states first: what is committed is not read again, so a
-  /// device's latest value would be missing for ever.
-  private func flush(wait: Bool) {
-    guard !hasGivenUp else { return }
-    let start = Clock.monotonic()
-    isFlushFailing = true
-    defer {
-      schedule.tried(from: start, to: Clock.monotonic(), failed: isFlushFailing)
-      hasGivenUp = isFlushFailing && supervisor.isStopping
-    }
-    if devices.deviceCount > 0 {
-      do throws(MongoError) {
-        if let refusal = try store.update(devices, &portion) {
-          log.warning("device state not stored", ["reason": .string(refusal.message)])
-        }
-        devices.removeAll()
+  /// Has the states written that were noted, unless others are being written.
+  private func beginFlush() {
+    guard let next = spare, !noted.isEmpty, !hasGivenUp else { return }
+    leaving = (noted.states.deviceCount, noted.states.seriesCount)
+    next.generation = noted.generation
+    stateWriter.write(noted)
+    noted = next
+    spare = nil
+  }
+
+  /// Commits the offsets of a flush whose states are written. Not before: what is committed is not read again, so a device's
+  /// latest value would be missing for ever.
+  /// - Parameters:
+  ///   - timeout: how long to wait for it.
+  ///   - wait: whether to wait for Kafka's answer.
+  /// - Returns: whether a flush is over.
+  @discardableResult
+  private func endFlush(timeout: Duration = .zero, wait: Bool = false) -> Bool {
+    guard spare == nil, let outcome = stateWriter.outcome(timeout: timeout) else { return false }
+    let flushed = outcome.unflushed
+    spare = flushed
+    leaving = (0, 0)
+    isCommitFailing = false
+    if !outcome.isWritten {
+      hasGivenUp = true
+    } else if !flushed.offsets.isEmpty, flushed.generation == generation.current {
+      do throws(InsertFailure) {
+        try inserter.complete()
+        commit(flushed.offsets, wait)
       } catch {
-        return state.failing("MongoDB does not store: \(error)")
+        var backoff = Backoff()
+        _ = note(error, &backoff)
+        isCommitFailing = true
+        noted.offsets.merge(flushed.offsets) { max($0, $1) }
+        hasGivenUp = supervisor.isStopping
       }
     }
-    guard !uncommitted.isEmpty, uncommittedGeneration == generation.current else {
-      uncommitted = [:]
-      isFlushFailing = false
-      return
-    }
-    do throws(InsertFailure) {
-      try inserter.complete()
-      isFlushFailing = false
-    } catch {
-      var backoff = Backoff()
-      _ = note(error, &backoff)
-      return
-    }
-    commit(uncommitted, wait)
-    uncommitted = [:]
+    flushed.offsets = [:]
+    schedule.tried(from: outcome.start, to: outcome.end, failed: isCommitFailing)
+    metrics.flushDurations.observe(outcome.end - outcome.start)
+    metrics.waitingDevices.set(Double(noted.states.deviceCount))
+    return true
   }
 }

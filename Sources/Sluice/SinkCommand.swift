@@ -18,7 +18,7 @@ enum SinkCommand: Command {
     let settings = service.settings
     let deadLetterTopic = settings.string(.kafkaDeadLetterTopic)
     let link = try service.link(topics: [settings.string(.kafkaTopic), deadLetterTopic])
-    let pool = try Service.pool(settings, size: 2)
+    let pool = try Service.pool(settings, size: 3)
     let recoveryPool = try Service.pool(settings, size: 1, timeout: settings.duration(.mongodbTimeout) * 6)
     let interval = settings.duration(.summariesInterval)
     do {

@@ -8,15 +8,15 @@ import Testing
     #expect(schedule.earliest == .seconds(100))
     #expect(schedule.due == .seconds(102))
     schedule.tried(from: .seconds(102), to: .milliseconds(102_010), failed: false)
-    #expect(schedule.earliest == .milliseconds(102_020))
+    #expect(schedule.earliest == .milliseconds(102_015))
     #expect(schedule.due == .seconds(104))
   }
 
-  @Test func leavesHalfOfTheTimeForReadings() {
+  @Test func leavesTimeForReadings() {
     var schedule = FlushSchedule(now: .zero)
     schedule.tried(from: .seconds(2), to: .seconds(30), failed: false)
-    #expect(schedule.earliest == .seconds(58))
-    #expect(schedule.due == .seconds(58))
+    #expect(schedule.earliest == .seconds(44))
+    #expect(schedule.due == .seconds(44))
   }
 
   @Test func isNotPutOffForLongByAFailure() {

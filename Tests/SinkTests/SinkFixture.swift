@@ -68,10 +68,14 @@ final class SinkFixture {
   }
 
   /// Starts one more sink.
-  /// - Parameter uri: of the database, if not the fixture's.
+  /// - Parameters:
+  ///   - uri: of the database, if not the fixture's.
+  ///   - timeout: for its answers.
   @discardableResult
-  func startSink(batchReadings: Int = 500, uri: String? = nil) throws -> RunningSink {
-    let sink = try RunningSink(self, batchReadings: batchReadings, uri: uri ?? self.uri)
+  func startSink(
+    batchReadings: Int = 500, uri: String? = nil, timeout: Duration = .seconds(2)
+  ) throws -> RunningSink {
+    let sink = try RunningSink(self, batchReadings: batchReadings, uri: uri ?? self.uri, timeout: timeout)
     sinks.append(sink)
     return sink
   }
@@ -212,7 +216,7 @@ final class RunningSink {
   /// The warnings and errors that it wrote.
   let log = WrittenLines()
 
-  init(_ fixture: SinkFixture, batchReadings: Int, uri: String) throws {
+  init(_ fixture: SinkFixture, batchReadings: Int, uri: String, timeout: Duration) throws {
     let log = Log(component: "sink", level: .warning, output: log.add)
     supervisor = Supervisor(log: log)
     let kafka = KafkaConfiguration(brokers: fixture.brokers)
@@ -221,7 +225,7 @@ final class RunningSink {
         kafka: kafka, topics: ["\(fixture.topic).dlq"], deliveryTimeout: .seconds(10), queueMessages: 100_000,
         queueBytes: 64 << 20, linger: .milliseconds(1)), log: log, health: health, metrics: metrics)
     link.start(under: supervisor)
-    let pool = try MongoPool(uri: uri, applicationName: "sink", maximumSize: 2, timeout: .seconds(2))
+    let pool = try MongoPool(uri: uri, applicationName: "sink", maximumSize: 3, timeout: timeout)
     service = SinkService(
       SinkService.Configuration(
         kafka: kafka, topic: fixture.topic, group: "g-\(fixture.topic)", schema: fixture.schema,

@@ -23,6 +23,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try fixture.expectStored(0..<3_000)
     try eventually("it is ready") { sink.health.isReady }
     #expect(sink.metric("sluice_sink_written_total") == 3_000)
+    #expect(sink.metric("sluice_sink_age_seconds_count") == 3_000)
   }
 
   /// Kafka's client may write again, at other offsets, what it does not know to be stored; a sink may have stored it, and
@@ -298,6 +299,49 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     }
   }
 
+  /// Also while the sink never has nothing to do for long.
+  @Test func aLateCopyIsRemovedWhileReadingsKeepComing() throws {
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: MongoServer.shared().uri, partitions: 1)
+    let first = try fixture.startSink()
+    try fixture.produce(SinkFixture.readings(0..<10))
+    try fixture.expectStored(0..<10)
+    first.stop()
+    // As an owner leaves it that sleeps with an insert on its way.
+    let claim: BSONDocument = [
+      "epoch": 0, "from": .int64(0), "to": .int64(10), "tsMin": .date(0), "tsMax": .date(1 << 50), "settled": false,
+    ]
+    var ts: BSONValue?
+    try fixture.pool.withClient { (client) throws(MongoError) in
+      _ = try client.updateMany(
+        fixture.database, DatabaseSchema.ledger, filter: ["claims": ["$exists": true]],
+        update: ["$push": ["claims": .document(claim)]])
+      try client.find(fixture.database, "readings", filter: ["k.o": 3], options: [:]) { ts = $0["ts"] }
+    }
+    let sink = try fixture.startSink()
+    var count = 10
+    func another() throws {
+      try fixture.produce(SinkFixture.readings(count..<count + 1))
+      count += 1
+    }
+    try eventually("the partition is taken") {
+      try another()
+      return sink.metric("sluice_sink_written_total") ?? 0 > 0
+    }
+    let late: BSONDocument = [
+      "ts": ts!, "meta": ["device": "device-3", "sensor": "s"], "value": 3, "tags": ["seq": "3"],
+      "k": ["p": 0, "o": 3, "e": 0],
+    ]
+    try fixture.pool.withClient { (client) throws(MongoError) in
+      _ = try client.command(fixture.database, ["insert": "readings", "documents": [.document(late)]])
+    }
+    try eventually("the late copy is removed") {
+      try another()
+      return sink.metric("sluice_sink_late_copies_total") == 1
+    }
+    try fixture.expectStored(0..<count)
+  }
+
   @Test(arguments: Layout.allCases) func aRestartGoesOnWhereItWas(_ layout: Layout) throws {
     let fixture = try fixture(layout)
     try fixture.startSink().stop()
@@ -357,6 +401,37 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try eventually(timeout: .seconds(120), "all states are written and all offsets committed") {
       sink.lag == 0 && (try? fixture.count("devices")) == 1_000 && sink.health.isReady
     }
+  }
+
+  /// The database hangs in an update of the states, and stores readings meanwhile; their offsets wait.
+  @Test func readingsDoNotWaitForDeviceStates() throws {
+    let server = try durable()
+    let command: BSONDocument = ["update": "devices"]
+    // Without the length before it and the end behind it.
+    let proxy = try ServerProxy(to: server.port, swallowing: Data(command.bytes.dropFirst(4).dropLast()))
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, layout: .documents)
+    let sink = try fixture.startSink(
+      uri: "mongodb://127.0.0.1:\(proxy.port)/?directConnection=true", timeout: .seconds(60))
+    try fixture.produce(SinkFixture.readings(0..<100))
+    try eventually("states are on their way") { proxy.mutedCount > 0 }
+    for part in 1..<10 {
+      try fixture.produce(SinkFixture.readings(part * 100..<(part + 1) * 100))
+      try fixture.expectStored(0..<(part + 1) * 100)
+    }
+    #expect(sink.health.isReady)
+    #expect(sink.metric("sluice_sink_waiting_devices") ?? 0 > 10)
+    #expect(sink.metric("sluice_sink_flush_duration_seconds_count") == 0)
+    try eventually("the lag is known") { sink.lag ?? 0 > 0 }
+    proxy.pass()
+    server.kill()
+    try server.restart()
+    try eventually("all states are written and all offsets committed") {
+      sink.lag == 0 && (try? fixture.count("devices")) == 10
+    }
+    try fixture.expectStored(0..<1_000)
+    // A client that takes its leave of a server that is gone waits for the timeout.
+    withExtendedLifetime((proxy, server)) { sink.stop() }
   }
 
   /// As long as the states of so many devices cannot be written, no more are taken in.

@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 import Synchronization
 
 /// A proxy in front of a server on this machine that can keep what clients say to itself, so that a test can choose what
@@ -8,12 +8,17 @@ package final class ServerProxy: Sendable {
   private let target: UInt16
   private let bytesPerSecond: Int?
   private let listener: Int32
+  private let swallowed: Mutex<Data?>
   private let swallows = Atomic(false)
+  private let muted = Atomic(0)
 
-  /// - Parameter bytesPerSecond: what each client can say in a second; nil: as much as it likes.
-  package init(to target: UInt16, bytesPerSecond: Int? = nil) throws {
+  /// - Parameters:
+  ///   - bytesPerSecond: what each client can say in a second; nil: as much as it likes.
+  ///   - swallowed: from a client that says this nothing is passed on any more.
+  package init(to target: UInt16, bytesPerSecond: Int? = nil, swallowing swallowed: Data? = nil) throws {
     self.target = target
     self.bytesPerSecond = bytesPerSecond
+    self.swallowed = Mutex(swallowed)
     port = TestServers.freePort()
     let listener = Self.makeSocket()
     self.listener = listener
@@ -39,8 +44,18 @@ package final class ServerProxy: Sendable {
   /// From now on the server hears nothing more, and its clients everything.
   package func swallow() { swallows.store(true, ordering: .sequentiallyConsistent) }
 
-  /// New connections are heard again.
-  package func pass() { swallows.store(false, ordering: .sequentiallyConsistent) }
+  /// Connections that are no longer heard.
+  package var mutedCount: Int { muted.load(ordering: .sequentiallyConsistent) }
+
+  /// New connections are heard again, whatever they say.
+  package func pass() {
+    swallows.store(false, ordering: .sequentiallyConsistent)
+    swallowed.withLock { $0 = nil }
+  }
+
+  private func isToBeSwallowed(_ said: Data) -> Bool {
+    swallowed.withLock { $0.map { said.range(of: $0) != nil } ?? false }
+  }
 
   private func join(_ client: Int32) {
     let server = Self.makeSocket()
@@ -52,15 +67,18 @@ package final class ServerProxy: Sendable {
     let isOver = DispatchSemaphore(value: 0)
     Thread { [self] in
       var isMuted = false
-      Self.copy(from: client, to: server, bytesPerSecond) {
-        isMuted = isMuted || swallows.load(ordering: .sequentiallyConsistent)
+      Self.copy(from: client, to: server, bytesPerSecond) { said in
+        if !isMuted, swallows.load(ordering: .sequentiallyConsistent) || isToBeSwallowed(said) {
+          isMuted = true
+          muted.add(1, ordering: .sequentiallyConsistent)
+        }
         return !isMuted
       }
       shutdown(server, Int32(SHUT_RDWR))
       isOver.signal()
     }.start()
     Thread {
-      Self.copy(from: server, to: client) { true }
+      Self.copy(from: server, to: client) { _ in true }
       shutdown(client, Int32(SHUT_RDWR))
       isOver.wait()
       close(client)
@@ -68,13 +86,14 @@ package final class ServerProxy: Sendable {
     }.start()
   }
 
-  private static func copy(from source: Int32, to sink: Int32, _ bytesPerSecond: Int? = nil, _ isHeard: () -> Bool) {
+  private static func copy(from source: Int32, to sink: Int32, _ bytesPerSecond: Int? = nil, _ isHeard: (Data) -> Bool)
+  {
     var buffer = [UInt8](repeating: 0, count: bytesPerSecond == nil ? 65_536 : 1_024)
     while true {
       let count = read(source, &buffer, buffer.count)
       guard count > 0 else { return }
       if let bytesPerSecond { Thread.sleep(forTimeInterval: Double(count) / Double(bytesPerSecond)) }
-      guard isHeard() else { continue }
+      guard isHeard(Data(buffer[..<count])) else { continue }
       var sent = 0
       while sent < count {
         let written = buffer.withUnsafeBytes { send(sink, $0.baseAddress! + sent, count - sent, Int32(MSG_NOSIGNAL)) }

@@ -48,6 +48,8 @@ SLUICE = dashboard(
               quantiles("sluice_http_request_duration_seconds", "route"), unit="s"),
         graph("MQTT batches", "From a batch's receipt to its acknowledgement.", quantiles("sluice_mqtt_batch_duration_seconds"), unit="s"),
         graph("Writes", "From a batch's hand-over to the writer until it is stored and committed.", quantiles("sluice_sink_write_duration_seconds"), unit="s"),
+        graph("Until stored", "From a reading's arrival at Sluice until it is in MongoDB.", quantiles("sluice_sink_age_seconds"), unit="s"),
+        graph("Device states", "From when the states of devices are to be written until they are.", quantiles("sluice_sink_flush_duration_seconds"), unit="s"),
         graph("Size of batches", "Readings written to MongoDB at once, and MQTT messages handed to Kafka at once: the median.",
               [
                   prometheus(f"histogram_quantile(0.5, sum by (le) (rate(sluice_sink_batch_readings_bucket{RATE})))", "sink"),
@@ -55,6 +57,7 @@ SLUICE = dashboard(
               ]),
         "Lag and errors",
         graph("Lag", "Messages of each partition that are not in MongoDB yet.", [prometheus("max by (partition) (sluice_sink_lag)", "{{partition}}")]),
+        graph("Device states", "Devices whose state is behind what is stored of them.", [prometheus("sum by (job) (sluice_sink_waiting_devices)", "{{job}}")]),
         graph("Waiting for Kafka", "Messages that wait for Kafka's acknowledgement, and bytes of request bodies held meanwhile.",
               [prometheus("sum by (job) (sluice_kafka_queue_messages)", "{{job}}"), prometheus("sum(sluice_http_body_bytes)", "bytes of bodies", "B")]),
         graph("Errors", "What failed: messages Kafka did not take, producers replaced, connections to the MQTT broker given up, answers 5xx.",
