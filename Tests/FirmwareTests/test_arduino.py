@@ -109,9 +109,12 @@ class BoardTests(Brokered, unittest.TestCase):
         subscriber.expect(4)
         broker.kill()
         offline = board.expect("serial offline")
-        # Another try, so that readings have waited.
+        end = board.time() + 3000
+        # Another try.
         board.expect("connect 1883", offline)
         offline = board.expect("serial offline", offline)
+        # How long it takes to that is by chance; what waits for two seconds says so.
+        until("a reading has waited for long", lambda: board.time() >= end)
         count = len(subscriber.messages())
         broker.start()
         board.expect("serial online", offline)
