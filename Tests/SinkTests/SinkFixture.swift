@@ -31,12 +31,16 @@ final class SinkFixture {
   let schema: DatabaseSchema
   let uri: String
   let pool: MongoPool
+  private let server: MongoServer?
   private let producer: Producer
   private let producerThread: Thread
   private(set) var sinks: [RunningSink] = []
 
-  convenience init(brokers: String, uri: String, layout: Layout = .timeseries, partitions: Int = 4) throws {
-    try self.init(brokers: brokers, uri: uri, layout: layout) { topic in
+  /// - Parameter server: kept until the fixture ends, for a client waits for its timeout to take leave of one that is gone.
+  convenience init(
+    brokers: String, uri: String, keeping server: MongoServer? = nil, layout: Layout = .timeseries, partitions: Int = 4
+  ) throws {
+    try self.init(brokers: brokers, uri: uri, keeping: server, layout: layout) { topic in
       let admin = try Admin(KafkaConfiguration(brokers: brokers))
       defer { admin.close() }
       // A broker on a busy machine may be fenced by its controller for a moment, and then refuses topics.
@@ -46,8 +50,12 @@ final class SinkFixture {
     }
   }
 
-  init(brokers: String, uri: String, layout: Layout, makeTopic: (String) throws -> Void) throws {
+  init(
+    brokers: String, uri: String, keeping server: MongoServer? = nil, layout: Layout,
+    makeTopic: (String) throws -> Void
+  ) throws {
     self.brokers = brokers
+    self.server = server
     self.uri = uri
     schema = DatabaseSchema(
       database: database, layout: layout, retention: .seconds(90 * 86_400), deduplicationWindow: .seconds(86_400))
@@ -65,6 +73,7 @@ final class SinkFixture {
     for sink in sinks { sink.stop() }
     producer.close(timeout: .seconds(5))
     pool.close()
+    withExtendedLifetime(server) {}
   }
 
   /// Starts one more sink.

@@ -361,7 +361,8 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
 
   @Test(arguments: Layout.allCases) func aKilledDatabaseLosesAndRepeatsNothing(_ layout: Layout) throws {
     let server = try durable()
-    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, layout: layout)
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server, layout: layout)
     let sink = try fixture.startSink(batchReadings: 50)
     for round in 0..<3 {
       try fixture.produce(SinkFixture.readings(round * 2_000..<(round + 1) * 2_000))
@@ -376,7 +377,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
 
   @Test func aFrozenDatabaseLosesAndRepeatsNothing() throws {
     let server = try durable()
-    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server)
     let sink = try fixture.startSink(batchReadings: 50)
     for round in 0..<2 {
       try fixture.produce(SinkFixture.readings(round * 2_000..<(round + 1) * 2_000))
@@ -393,7 +394,8 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
   @Test(arguments: Layout.allCases) func aSlowDatabaseIsGivenLessAtOnce(_ layout: Layout) throws {
     let server = try MongoServer()
     let proxy = try ServerProxy(to: server.port, bytesPerSecond: 100_000)
-    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, layout: layout)
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server, layout: layout)
     try fixture.produce(SinkFixture.readings(0..<2_000, devices: 1_000))
     let sink = try fixture.startSink(
       batchReadings: 2_000, uri: "mongodb://127.0.0.1:\(proxy.port)/?directConnection=true")
@@ -410,7 +412,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     // Without the length before it and the end behind it.
     let proxy = try ServerProxy(to: server.port, swallowing: Data(command.bytes.dropFirst(4).dropLast()))
     let fixture = try SinkFixture(
-      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, layout: .documents)
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server, layout: .documents)
     let sink = try fixture.startSink(
       uri: "mongodb://127.0.0.1:\(proxy.port)/?directConnection=true", timeout: .seconds(60))
     try fixture.produce(SinkFixture.readings(0..<100))
@@ -430,8 +432,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
       sink.lag == 0 && (try? fixture.count("devices")) == 10
     }
     try fixture.expectStored(0..<1_000)
-    // A client that takes its leave of a server that is gone waits for the timeout.
-    withExtendedLifetime((proxy, server)) { sink.stop() }
+    withExtendedLifetime(proxy) { sink.stop() }
   }
 
   /// As long as the states of so many devices cannot be written, no more are taken in.
@@ -449,7 +450,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     }
     let server = try MongoServer(auth: true, folder: folder)
     let admin = server.uri(user: "admin", password: "admin")
-    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: admin)
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: admin, keeping: server)
     func rule(_ collection: String, _ actions: [BSONValue]) -> BSONValue {
       ["resource": ["db": .string(fixture.database), "collection": .string(collection)], "actions": .array(actions)]
     }
@@ -480,7 +481,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
 
   @Test func aRebalanceWhileTheDatabaseHangsLeavesNothingPaused() throws {
     let server = try durable()
-    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server)
     let first = try fixture.startSink(batchReadings: 50)
     try fixture.produce(SinkFixture.readings(0..<2_000))
     try eventually("some of it is written") { first.metric("sluice_sink_written_total") ?? 0 > 0 }
@@ -497,7 +498,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
 
   @Test func aDatabaseThatIsAwayAtTheStartIsWaitedFor() throws {
     let server = try durable()
-    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri)
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server)
     server.kill()
     try fixture.produce(SinkFixture.readings(0..<500))
     let sink = try fixture.startSink()
