@@ -100,8 +100,10 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     #expect(try fixture.deadLetters(atLeast: 1).count == 1)
   }
 
-  /// What is fetched ahead is little, and librdkafka looks only once a second whether it may fetch more.
-  @Test func whatFollowsABurstIsNotKeptWaiting() throws {
+  /// What is fetched ahead is little, and librdkafka looks only once a second whether it may fetch more. On a busy machine
+  /// that cannot be told from other waiting.
+  @Test(.enabled(if: TestServers.runsLongTests, "looks for a wait: make test-long, on a machine that is not busy"))
+  func whatFollowsABurstIsNotKeptWaiting() throws {
     let fixture = try fixture(.documents)
     let sink = try fixture.startSink()
     let durations = try (0..<15).map { burst in
