@@ -9,6 +9,8 @@ enum InsertFailure: Error {
   case lost(Int32)
   /// So much time has passed since this partition was claimed that it must be taken anew.
   case stale(Int32)
+
+  var isOfDatabase: Bool { if case .database = self { true } else { false } }
 }
 
 /// How batches are stored so that each reading is there once: one way for each layout.

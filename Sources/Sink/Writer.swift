@@ -180,6 +180,8 @@ final class Writer: @unchecked Sendable {
         if !isFlushFailing { state.ok() }
         return progress
       } catch {
+        // That what was given up meanwhile is no longer this sink's is no news.
+        if batch.generation != generation.current, !error.isOfDatabase { return nil }
         if let pause = note(error, &backoff), supervisor.waitForStop(timeout: pause) {
           hasGivenUp = true
           return nil

@@ -407,6 +407,27 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     }
   }
 
+  /// It is stopped while a batch takes longer than partitions are waited for: that is no news.
+  @Test func stoppedWhileTheDatabaseIsSlow() throws {
+    let server = try MongoServer()
+    let proxy = try ServerProxy(to: server.port, bytesPerSecond: 10_000)
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server, partitions: 1)
+    try fixture.produce(SinkFixture.readings(0..<2_000))
+    let sink = try fixture.startSink(
+      batchReadings: 2_000, uri: "mongodb://127.0.0.1:\(proxy.port)/?directConnection=true", timeout: .seconds(60))
+    try eventually(timeout: .seconds(60), "a large batch is being stored") {
+      let claim: BSONDocument = ["claims.to": ["$gt": .int64(1_500)]]
+      return try fixture.pool.withClient { (client) throws(MongoError) in
+        try client.count(fixture.database, DatabaseSchema.ledger, filter: claim) == 1
+      }
+    }
+    withExtendedLifetime(proxy) { sink.stop() }
+    #expect(sink.log.count(of: "Z warning ") == 0)
+    try fixture.startSink()
+    try fixture.expectStored(0..<2_000)
+  }
+
   /// The database hangs in an update of the states, and stores readings meanwhile; their offsets wait.
   @Test func readingsDoNotWaitForDeviceStates() throws {
     let server = try durable()
