@@ -73,8 +73,10 @@ extension Setting {
   package static let mongodbLayout = Setting(
     "SLUICE_MONGODB_LAYOUT", .oneOf(["timeseries", "documents"]), .text("timeseries"), roles: databaseClients,
     "A time-series collection, or a plain one for servers without and for deletes and updates.")
+  // A sink that is told to stop may wait for an answer, and as long again to take leave of a server that hangs: twice this
+  // is to be less than `shutdownTimeout`.
   package static let mongodbTimeout = Setting(
-    "SLUICE_MONGODB_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("10s"),
+    "SLUICE_MONGODB_TIMEOUT", .duration(.milliseconds(100) ... .seconds(3_600)), .text("8s"),
     roles: databaseClients, "How long the database may take to answer.")
 
   // MARK: Readings
