@@ -1,0 +1,220 @@
+import Foundation
+import Kafka
+import MongoDB
+import Operations
+import TestServers
+import Testing
+
+@testable import Sink
+
+private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
+
+/// What the database does to a sink.
+@Suite(.enabled(if: servers, "needs Kafka and MongoDB servers")) struct SinkDatabaseFaultTests {
+  /// A database that keeps what it acknowledged when it is killed.
+  private func durable() throws -> MongoServer { try MongoServer(options: ["--sync-on-commit"]) }
+
+  @Test(arguments: Layout.allCases) func aKilledDatabaseLosesAndRepeatsNothing(_ layout: Layout) throws {
+    let server = try durable()
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server, layout: layout)
+    let sink = try fixture.startSink(batchReadings: 50)
+    for round in 0..<3 {
+      try fixture.produce(SinkFixture.readings(round * 2_000..<(round + 1) * 2_000))
+      try eventually("some of it is written") { sink.metric("sluice_sink_written_total") ?? 0 > Double(round * 2_000) }
+      server.kill()
+      try eventually("it says that the database is away") { !sink.health.isReady }
+      try server.restart()
+    }
+    try fixture.expectStored(0..<6_000)
+    try eventually("it is ready again") { sink.health.isReady }
+  }
+
+  @Test func aFrozenDatabaseLosesAndRepeatsNothing() throws {
+    let server = try durable()
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server)
+    let sink = try fixture.startSink(batchReadings: 50)
+    for round in 0..<2 {
+      try fixture.produce(SinkFixture.readings(round * 2_000..<(round + 1) * 2_000))
+      try eventually("some of it is written") { sink.metric("sluice_sink_written_total") ?? 0 > Double(round * 2_000) }
+      server.pause()
+      try eventually("it says that the database is away") { !sink.health.isReady }
+      server.resume()
+    }
+    try fixture.expectStored(0..<4_000)
+  }
+
+  /// A sink whose database hangs pauses its partitions; those it gets back after a rebalance must not stay so.
+  /// A batch takes longer to get there than an answer may take.
+  @Test(arguments: Layout.allCases) func aSlowDatabaseIsGivenLessAtOnce(_ layout: Layout) throws {
+    let server = try MongoServer()
+    let proxy = try ServerProxy(to: server.port, bytesPerSecond: 100_000)
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server, layout: layout)
+    try fixture.produce(SinkFixture.readings(0..<2_000, devices: 1_000))
+    let sink = try fixture.startSink(
+      batchReadings: 2_000, uri: "mongodb://127.0.0.1:\(proxy.port)/?directConnection=true")
+    try fixture.expectStored(0..<2_000, timeout: .seconds(120))
+    try eventually(timeout: .seconds(120), "all states are written and all offsets committed") {
+      sink.lag == 0 && (try? fixture.count("devices")) == 1_000 && sink.health.isReady
+    }
+  }
+
+  /// It is stopped while a batch takes longer than partitions are waited for: that is no news.
+  @Test func stoppedWhileTheDatabaseIsSlow() throws {
+    let server = try MongoServer()
+    let proxy = try ServerProxy(to: server.port, bytesPerSecond: 10_000)
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server, partitions: 1)
+    try fixture.produce(SinkFixture.readings(0..<2_000))
+    let sink = try fixture.startSink(
+      batchReadings: 2_000, uri: "mongodb://127.0.0.1:\(proxy.port)/?directConnection=true", timeout: .seconds(60))
+    try eventually(timeout: .seconds(60), "a large batch is being stored") {
+      let claim: BSONDocument = ["claims.to": ["$gt": .int64(1_500)]]
+      return try fixture.pool.withClient { (client) throws(MongoError) in
+        try client.count(fixture.database, DatabaseSchema.ledger, filter: claim) == 1
+      }
+    }
+    withExtendedLifetime(proxy) { sink.stop() }
+    #expect(sink.log.count(of: "Z warning ") == 0)
+    try fixture.startSink()
+    try fixture.expectStored(0..<2_000)
+  }
+
+  /// The database hangs in an update of the states, and stores readings meanwhile; their offsets wait.
+  @Test func readingsDoNotWaitForDeviceStates() throws {
+    let server = try durable()
+    let command: BSONDocument = ["update": "devices"]
+    // Without the length before it and the end behind it.
+    let proxy = try ServerProxy(to: server.port, swallowing: Data(command.bytes.dropFirst(4).dropLast()))
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server, layout: .documents)
+    let sink = try fixture.startSink(
+      uri: "mongodb://127.0.0.1:\(proxy.port)/?directConnection=true", timeout: .seconds(60))
+    try fixture.produce(SinkFixture.readings(0..<100))
+    try eventually("states are on their way") { proxy.mutedCount > 0 }
+    for part in 1..<10 {
+      try fixture.produce(SinkFixture.readings(part * 100..<(part + 1) * 100))
+      try fixture.expectStored(0..<(part + 1) * 100)
+    }
+    #expect(sink.health.isReady)
+    #expect(sink.metric("sluice_sink_waiting_devices") ?? 0 > 10)
+    #expect(sink.metric("sluice_sink_flush_duration_seconds_count") == 0)
+    try eventually("the lag is known") { sink.lag ?? 0 > 0 }
+    proxy.pass()
+    server.kill()
+    try server.restart()
+    try eventually("all states are written and all offsets committed") {
+      sink.lag == 0 && (try? fixture.count("devices")) == 10
+    }
+    try fixture.expectStored(0..<1_000)
+    withExtendedLifetime(proxy) { sink.stop() }
+  }
+
+  /// As long as the states of so many devices cannot be written, no more are taken in.
+  @Test func statesThatCannotBeWrittenDoNotFillTheMemory() throws {
+    let folder = TestServers.temporaryFolder("mongodb-users")
+    func command(_ uri: String, _ command: BSONDocument) throws {
+      let pool = try MongoPool(uri: uri, applicationName: "tests", maximumSize: 1, timeout: .seconds(10))
+      defer { pool.close() }
+      _ = try pool.withClient { (client) throws(MongoError) in try client.command("admin", command) }
+    }
+    do {
+      let open = try MongoServer(folder: folder)
+      try command(open.uri, ["createUser": "admin", "pwd": "admin", "roles": ["root"]])
+      open.stop()
+    }
+    let server = try MongoServer(auth: true, folder: folder)
+    let admin = server.uri(user: "admin", password: "admin")
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: admin, keeping: server)
+    func rule(_ collection: String, _ actions: [BSONValue]) -> BSONValue {
+      ["resource": ["db": .string(fixture.database), "collection": .string(collection)], "actions": .array(actions)]
+    }
+    try command(
+      admin,
+      [
+        "createRole": "all-but-devices", "roles": [],
+        "privileges": [
+          rule("", ["find", "listCollections", "listIndexes"]), rule("readings", ["find", "insert", "remove"]),
+          rule("ledger", ["find", "insert", "update"]),
+        ],
+      ])
+    try command(admin, ["createUser": "sink", "pwd": "sink", "roles": [["role": "all-but-devices", "db": "admin"]]])
+    let count = 30_000
+    try fixture.produce(SinkFixture.readings(0..<count, devices: count))
+    let sink = try fixture.startSink(batchReadings: 1_000, uri: server.uri(user: "sink", password: "sink"))
+    func written() -> Int { Int(sink.metric("sluice_sink_written_total") ?? 0) }
+    try eventually(timeout: .seconds(60), "as many as may be are written") { written() >= 20_000 }
+    let first = written()
+    // It is tried again once a second, and each time could let more in.
+    try eventually("it is tried again") { sink.metric("sluice_sink_last_write_age_seconds") ?? 0 > 3 }
+    #expect(written() - first <= 2_000)
+    #expect(!sink.health.isReady)
+    try command(admin, ["updateUser": "sink", "roles": [["role": "readWrite", "db": .string(fixture.database)]]])
+    try fixture.expectStored(0..<count)
+    try eventually("all states are written") { (try? fixture.count("devices")) == count }
+  }
+
+  @Test func aRebalanceWhileTheDatabaseHangsLeavesNothingPaused() throws {
+    let server = try durable()
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server)
+    let first = try fixture.startSink(batchReadings: 50)
+    try fixture.produce(SinkFixture.readings(0..<2_000))
+    try eventually("some of it is written") { first.metric("sluice_sink_written_total") ?? 0 > 0 }
+    server.pause()
+    try eventually("it says that the database is away") { !first.health.isReady }
+    let second = try fixture.startSink(batchReadings: 50)
+    try eventually(timeout: .seconds(60), "the second has partitions") {
+      second.metric("sluice_sink_consumed_total") ?? 0 > 0
+    }
+    server.resume()
+    try fixture.produce(SinkFixture.readings(2_000..<4_000))
+    try fixture.expectStored(0..<4_000)
+  }
+
+  @Test func aDatabaseThatIsAwayAtTheStartIsWaitedFor() throws {
+    let server = try durable()
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server)
+    server.kill()
+    try fixture.produce(SinkFixture.readings(0..<500))
+    let sink = try fixture.startSink()
+    try eventually("it says why") {
+      String(decoding: sink.health.report(), as: UTF8.self).contains("\"mongodb\":{\"state\":\"failing\"")
+    }
+    // Also what comes while it writes nothing counts.
+    try eventually("it is seen to be behind: \(sink.lag ?? -1)") { sink.lag == 500 }
+    try fixture.produce(SinkFixture.readings(500..<1_500))
+    try eventually("further behind: \(sink.lag ?? -1)") { sink.lag == 1_500 }
+    try server.restart()
+    try fixture.expectStored(0..<1_500)
+    try eventually("it has caught up: \(sink.lag ?? -1)") { sink.lag == 0 }
+  }
+
+  @Test func withoutItsCollectionItIsNotReady() throws {
+    let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: MongoServer.shared().uri)
+    _ = try fixture.pool.withClient { (client) throws(MongoError) in
+      try client.command(fixture.database, ["drop": "readings"])
+    }
+    let sink = try fixture.startSink()
+    try eventually("it says why") {
+      String(decoding: sink.health.report(), as: UTF8.self).contains("sluice setup creates it")
+    }
+  }
+
+  /// It would read nothing and seem well: whoever looks has to see it.
+  @Test func withoutAPlaceInItsGroupItIsNotReady() throws {
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let fixture = try SinkFixture(
+      brokers: cluster.bootstrapServers, uri: MongoServer.shared().uri, layout: .timeseries
+    ) { try cluster.createTopic($0, partitions: 4) }
+    // Far more than are asked for.
+    try cluster.fail(.joinGroup, with: [KafkaError.Code](repeating: .groupAuthorizationFailed, count: 10_000))
+    let sink = try fixture.startSink()
+    try eventually(timeout: .seconds(90), "it says why") {
+      String(decoding: sink.health.report(), as: UTF8.self).contains("no place in its consumer group")
+    }
+    #expect(!sink.health.isReady)
+    sink.stop()
+  }
+}
