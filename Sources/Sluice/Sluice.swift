@@ -11,11 +11,18 @@ enum Sluice {
     MongoPool.removeCounters()
     let arguments = Array(CommandLine.arguments.dropFirst())
     do throws(CommandError) {
-      exit(try run(arguments))
+      end(try run(arguments))
     } catch {
       printError("sluice: \(error.message)")
-      exit(error.exitCode)
+      end(error.exitCode)
     }
+  }
+
+  /// Ends the process without the libraries' own endings, as `exit` runs them: OpenSSL's takes its locks away, and a thread
+  /// that is connecting just then, as after a start that failed halfway, would crash.
+  private static func end(_ code: Int32) -> Never {
+    fflush(nil)
+    _exit(code)
   }
 
   private static func run(_ arguments: [String]) throws(CommandError) -> Int32 {

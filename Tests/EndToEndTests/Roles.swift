@@ -62,15 +62,33 @@ final class Roles {
   /// What a role wrote so far.
   func log(_ name: String) -> String { (try? String(contentsOfFile: "\(folder)/\(name).log", encoding: .utf8)) ?? "" }
 
+  /// A command that runs.
+  struct Running {
+    let name: String
+    let process: ChildProcess
+    /// What it prints goes into this file.
+    let output: String
+  }
+
   /// Runs a command to its end.
   func run(_ words: [String], timeout: Duration = .seconds(120)) throws -> (code: Int32, output: String) {
+    try end(begin(words), timeout: timeout)
+  }
+
+  /// Begins to run a command.
+  func begin(_ words: [String]) throws -> Running {
     let file = "\(folder)/\(UUID().uuidString)"
     let process = try ChildProcess([TestServers.sluice] + words, environment: environment, output: file)
-    guard let code = process.wait(timeout: timeout) else {
-      process.kill()
-      throw TestServerError("sluice \(words[0]) did not end in \(timeout)")
+    return Running(name: words[0], process: process, output: file)
+  }
+
+  /// Waits for the end of a command.
+  func end(_ running: Running, timeout: Duration = .seconds(120)) throws -> (code: Int32, output: String) {
+    guard let code = running.process.wait(timeout: timeout) else {
+      running.process.kill()
+      throw TestServerError("sluice \(running.name) did not end in \(timeout)")
     }
-    return (code, (try? String(contentsOfFile: file, encoding: .utf8)) ?? "")
+    return (code, (try? String(contentsOfFile: running.output, encoding: .utf8)) ?? "")
   }
 
   /// Waits until the sinks are done with that many messages, which is all that the topic has.
