@@ -97,9 +97,12 @@ final class ServedConnection: FrameEvents {
 
   var takesMore: Bool {
     switch phase {
-    case .open: codec.output.count <= sendLimit / 4 && connection.inFlight < inFlightLimit
-    case .closing: true
-    case .draining, .dropping, .over: false
+    case .open:
+      // What is answered as it is read, as while Kafka is away, waits to be sent until all that was read is taken.
+      let waiting = connection.waiting
+      return codec.output.count + waiting.bytes <= sendLimit / 4 && waiting.messages < inFlightLimit
+    case .closing: return true
+    case .draining, .dropping, .over: return false
     }
   }
 

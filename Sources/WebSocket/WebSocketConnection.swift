@@ -4,6 +4,8 @@ import Synchronization
 package final class WebSocketConnection: Sendable {
   struct Outbox: Sendable {
     var answers: [(message: [UInt8], isText: Bool)] = []
+    /// Bytes of these.
+    var size = 0
     var closeReason: CloseReason?
     /// Messages without an answer.
     var inFlight = 0
@@ -27,6 +29,7 @@ package final class WebSocketConnection: Sendable {
     change { outbox in
       outbox.inFlight -= 1
       outbox.answers.append((answer, isText))
+      outbox.size += answer.count
     }
   }
 
@@ -52,6 +55,9 @@ package final class WebSocketConnection: Sendable {
 
   var inFlight: Int { outbox.withLock { $0.inFlight } }
 
+  /// Messages without an answer, and bytes of answers that were not taken.
+  var waiting: (messages: Int, bytes: Int) { outbox.withLock { ($0.inFlight, $0.size) } }
+
   /// Whether everything is answered, and every answer taken.
   var isSettled: Bool { outbox.withLock { $0.inFlight == 0 && $0.answers.isEmpty } }
 
@@ -60,6 +66,7 @@ package final class WebSocketConnection: Sendable {
     outbox.withLock { outbox in
       defer {
         outbox.answers = []
+        outbox.size = 0
         outbox.isNoted = false
       }
       return (outbox.answers, outbox.closeReason)

@@ -202,6 +202,14 @@ import Testing
     try fixture.expectEnd(.slow, 1006)
   }
 
+  /// Many small messages come with one read, and each is answered as it is taken, as while Kafka is away.
+  @Test func answersAllThatAClientSendsAtOnce() throws {
+    let fixture = try Fixture { $0.sendLimit = 4 << 10 }
+    let messages = (0..<2_000).map { "message \($0)" }
+    fixture.client.send(messages.flatMap { WebSocketFrame.text($0).encoded() })
+    for message in messages { #expect(try fixture.client.receive()?.text == message) }
+  }
+
   /// The same when answers come that nothing held back, for instance those to many messages in flight.
   @Test func cutsOffAClientWhoseAnswersPileUp() throws {
     let fixture = try Fixture(holds: true) { $0.sendLimit = 64 << 10 }
