@@ -24,11 +24,18 @@ package struct TokenBucket: Sendable, Equatable {
   ///   - now: nanoseconds of a clock that never goes back.
   package mutating func take(_ count: Int, at now: Int64, _ policy: RatePolicy) -> Outcome {
     guard count <= policy.burst else { return .tooMany }
+    fullAt = fullAt(now, policy)
     let full = max(fullAt, now) + Int64(count) * policy.interval
     let excess = full - now - Int64(policy.burst) * policy.interval
     if excess > 0 { return .wait(nanoseconds: excess) }
     fullAt = full
     return .taken
+  }
+
+  /// When it will be full under a policy, which may be another than that under which it was emptied: then it is at most
+  /// empty.
+  private func fullAt(_ now: Int64, _ policy: RatePolicy) -> Int64 {
+    min(fullAt, now + Int64(policy.burst) * policy.interval)
   }
 
   /// Gives back what was taken and not used.
@@ -39,7 +46,7 @@ package struct TokenBucket: Sendable, Equatable {
 
   /// Tokens that are there.
   package func remaining(at now: Int64, _ policy: RatePolicy) -> Int {
-    let missing = max(fullAt, now) - now
+    let missing = max(fullAt(now, policy), now) - now
     // Upwards: a token of which a part is missing is not there.
     return max(0, policy.burst - Int((missing + policy.interval - 1) / policy.interval))
   }

@@ -36,6 +36,17 @@ import Testing
     #expect(bucket.take(10, at: 0, policy) == .taken)
   }
 
+  /// What was taken at a low rate is not owed at a higher one.
+  @Test func anotherPolicyFindsItEmptyAtMost() {
+    let low = RatePolicy(rate: 0.1, burst: 100)
+    let high = RatePolicy(rate: 1_000, burst: 1_000)
+    var bucket = TokenBucket()
+    #expect(bucket.take(100, at: 0, low) == .taken)
+    #expect(bucket.remaining(at: 0, high) == 0)
+    #expect(bucket.take(1, at: 0, high) == .wait(nanoseconds: 1_000_000))
+    #expect(bucket.take(1, at: 1_000_000, high) == .taken)
+  }
+
   @Test func theWindowIsTheTimeToFill() {
     #expect(RatePolicy(rate: 100, burst: 1_000).window == 10)
     #expect(RatePolicy(rate: 100, burst: 1_001).window == 11)
