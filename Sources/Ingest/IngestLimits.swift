@@ -13,10 +13,10 @@ package struct IngestLimits: Sendable {
   /// When readings may have been measured.
   package let bounds: TimeBounds
 
-  /// A body is limited to `memory` too: one that never fits must not be told to come again.
+  /// A body is limited to `memory` and `waiting` too: one that never fits must not be told to come again.
   package init(body: Int, readings: Int, memory: Int, waiting: Int = .max, bounds: TimeBounds) {
     self.body = min(body, memory)
-    self.readings = readings
+    self.readings = min(readings, waiting)
     self.memory = memory
     self.waiting = waiting
     self.bounds = bounds

@@ -20,6 +20,8 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
   private let dialect: any RequestDialect
   private var body: [UInt8] = []
   private let inflater: Inflater?
+  /// Bytes that came in, to be unpacked.
+  private var packed = 0
   /// nil: it does not wait for its turn.
   private let turns: Turns?
   private var turn: Turn?
@@ -69,6 +71,9 @@ final class ReadingsRequest: BodyReceiver, DeliveryReceiver, @unchecked Sendable
       guard piece.count <= route.limits.body - body.count else { return Answers.tooLarge(limit: route.limits.body) }
       return keep(piece) ? nil : Answers.busy
     }
+    // A stream can be long and unpack to nothing.
+    packed += piece.count
+    guard packed <= route.limits.body else { return Answers.tooLarge(limit: route.limits.body) }
     var isKept = true
     do {
       try inflater.inflate(piece) { unpacked in

@@ -173,7 +173,9 @@ import Testing
       (try gzip(blanks), [("Content-Encoding", "gzip")], false),
       (try Deflater.compress(blanks, .raw), [("Content-Encoding", "deflate")], false),
     ]
-    for (body, headers, isChunked) in bodies {
+    // Of this nothing comes out.
+    let hollow = (0..<60).reduce(into: [UInt8]()) { bytes, _ in bytes += (try? gzip([])) ?? [] }
+    for (body, headers, isChunked) in bodies + [(hollow, [("Content-Encoding", "gzip")], true)] {
       let request = routes.send(body, headers, isChunked: isChunked, piece: 10)
       #expect(request.status == 413 && request.text.contains("1000 bytes"))
     }
@@ -228,6 +230,15 @@ import Testing
       let request = routes.send(body, [type])
       #expect(request.status == 422 && request.errorCode == "no_readings")
     }
+  }
+
+  /// So many would never find room, however often they came again.
+  @Test func refusesMoreReadingsThanTheQueueHolds() {
+    let routes = Routes(waiting: 3)
+    let body = Array(repeating: reading(), count: 4)
+    let request = routes.send("[\(body.joined(separator: ","))]")
+    #expect(request.status == 413 && request.errorCode == "too_many_readings" && request.text.contains("at most 3 "))
+    #expect(routes.send("[\(body.dropLast().joined(separator: ","))]").status == 202)
   }
 
   @Test func refusesTooManyReadings() {
