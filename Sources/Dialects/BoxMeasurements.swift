@@ -28,6 +28,9 @@ struct BoxMeasurements {
           try intake.item(index) { () throws(Rejection) in try decode(element) }
           index += 1
         }
+      // The API takes the members of a body for parameters as those of the query.
+      case .object where Self.isGiven(root["hackair"]): try takeHackAIR(root)
+      case .object where Self.isGiven(root["luftdaten"]): try takeLuftdaten(root)
       case .object:
         for member in root.members {
           try intake.item(index) { () throws(Rejection) in try decode(member) }
@@ -131,24 +134,36 @@ struct BoxMeasurements {
 
   /// `{"sensordatavalues":[{"value_type":"SDS_P1","value":"5.38"}]}`: sensors are found by their titles and types.
   func decodeLuftdaten(_ body: UnsafeRawBufferPointer) throws(BodyError) {
-    try intake.parse(padded: body) { (root) throws(BodyError) in
-      guard let values = root["sensordatavalues"], values.kind == .array else {
-        throw .malformed("Invalid luftdaten json. Missing `sensordatavalues`")
-      }
-      try take(values.elements) { value in
-        value["value_type"]?.string.flatMap { name(ofLuftdaten: $0) }.map { ($0, value["value"]) }
-      }
+    try intake.parse(padded: body) { (root) throws(BodyError) in try takeLuftdaten(root) }
+  }
+
+  private func takeLuftdaten(_ root: JSONValue) throws(BodyError) {
+    guard let values = root["sensordatavalues"], values.kind == .array else {
+      throw .malformed("Invalid luftdaten json. Missing `sensordatavalues`")
+    }
+    try take(values.elements) { value in
+      value["value_type"]?.string.flatMap { name(ofLuftdaten: $0) }.map { ($0, value["value"]) }
     }
   }
 
   /// `{"reading":{"PM2.5_AirPollutantValue":"7.93"}}`: sensors are found by their titles.
   func decodeHackAIR(_ body: UnsafeRawBufferPointer) throws(BodyError) {
-    try intake.parse(padded: body) { (root) throws(BodyError) in
-      guard let reading = root["reading"], reading.kind == .object else {
-        throw .malformed("Invalid hackair json. Missing `readings`")
-      }
-      try take(reading.members) { member in name(ofHackAIR: member.name).map { ($0, member.value) } }
+    try intake.parse(padded: body) { (root) throws(BodyError) in try takeHackAIR(root) }
+  }
+
+  private func takeHackAIR(_ root: JSONValue) throws(BodyError) {
+    guard let reading = root["reading"], reading.kind == .object else {
+      throw .malformed("Invalid hackair json. Missing `readings`")
     }
+    try take(reading.members) { member in name(ofHackAIR: member.name).map { ($0, member.value) } }
+  }
+
+  /// Whether a parameter has a value that JavaScript takes for true.
+  private static func isGiven(_ parameter: JSONValue?) -> Bool {
+    guard let parameter else { return false }
+    if let text = parameter.string { return !text.isEmpty }
+    if let number = parameter.number { return number != 0 }
+    return parameter.kind != .null && parameter.boolean != false
   }
 
   /// Takes those of a body's items that belong to a sensor; a body without any is none of this form.
@@ -313,7 +328,9 @@ struct BoxMeasurements {
   private func location(_ value: JSONValue) throws(Rejection) -> Reading.Location {
     var numbers: [Double?]
     if value.kind == .array {
-      numbers = value.elements.prefix(4).map { Self.number($0) }
+      numbers = value.elements.prefix(3).map { Self.number($0) }
+      // A height that is no number is none.
+      if numbers.count == 3, numbers[2] == nil { numbers.removeLast() }
     } else {
       numbers = [value["lng"].flatMap { Self.number($0) }, value["lat"].flatMap { Self.number($0) }]
       if let height = value["height"].flatMap({ Self.number($0) }) { numbers.append(height) }

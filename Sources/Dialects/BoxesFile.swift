@@ -25,6 +25,8 @@ package struct BoxesFile: Sendable {
     package var name: [UInt8]
     /// What the header `Authorization` has to be, if the file says so.
     package var accessToken: String?
+    /// Whether it is asked for also beside hackAIR's form.
+    package var usesToken = true
     package var location: Reading.Location?
     package var sensors: [Sensor]
 
@@ -80,6 +82,7 @@ package struct BoxesFile: Sendable {
     }
     var box = Box(id: Array(id), name: Array(name), sensors: [])
     if let token = value["access_token"]?.string { box.accessToken = String(decoding: token, as: UTF8.self) }
+    box.usesToken = value["useAuth"]?.boolean ?? true
     if let coordinates = value["currentLocation"]?["coordinates"] {
       let numbers = coordinates.elements.map { $0.number }
       guard let location = Reading.Location(numbers) else {

@@ -25,6 +25,7 @@ package enum CSVFormat {
     try Intake.run(into: batch, context: context, now: now, errors: &errors) { (intake) throws(BodyError) in
       var rows = CSVRows(body.withoutByteOrderMark())
       let form = try header(&rows, mapping)
+      try checkNames(form, intake)
       while try next(&rows, intake) {
         if rows.isBlank { continue }
         try intake.item(rows.line) { () throws(Rejection) in
@@ -97,6 +98,21 @@ package enum CSVFormat {
     form.device = Array((mapping.device ?? "").utf8)
     guard seen.contains(.device) || !form.device.isEmpty else { throw .malformed("a column device is required") }
     return form
+  }
+
+  /// Refuses names that differ and become the same sensor: a row would have two readings that nothing tells apart.
+  private static func checkNames(_ form: Form, _ intake: Intake) throws(BodyError) {
+    let mark = intake.batch.mark
+    defer { intake.batch.roll(back: mark) }
+    var names: Set<[UInt8]> = []
+    for case .measured(let name) in form.columns {
+      // One that is no name is refused in each row.
+      guard let kept = try? intake.keepName(name, "sensor") else { continue }
+      guard names.insert(Array(intake.batch[kept])).inserted else {
+        throw .malformed(
+          "column '\(String(decoding: name.prefix(64), as: UTF8.self))': another column is the same sensor")
+      }
+    }
   }
 
   private static func decode(_ rows: inout CSVRows, _ form: Form, _ intake: Intake) throws(Rejection) {

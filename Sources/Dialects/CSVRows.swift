@@ -29,9 +29,9 @@ struct CSVRows: ~Copyable {
     self.separator = separator
   }
 
-  /// Whichever separates most columns in the first line.
+  /// Whichever separates most columns in the first line that has something in it.
   static func separator(of bytes: UnsafeRawBufferPointer) -> UInt8 {
-    let header = bytes.prefix { $0 != UInt8(ascii: "\n") }
+    let header = bytes.drop { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }.prefix { $0 != UInt8(ascii: "\n") }
     var counts: (comma: Int, semicolon: Int, tab: Int) = (0, 0, 0)
     for byte in header {
       switch byte {

@@ -354,6 +354,6 @@ extension UnsafeRawBufferPointer {
 
   /// Without a byte order mark in front.
   func withoutByteOrderMark() -> UnsafeRawBufferPointer {
-    starts(with: [0xef, 0xbb, 0xbf]) ? part(3..<count) : self
+    first == 0xef && starts(with: [0xef, 0xbb, 0xbf]) ? part(3..<count) : self
   }
 }

@@ -45,6 +45,7 @@ package enum SluiceFormat {
     into batch: ReadingBatch, errors: inout [ItemError], sequence: inout Int64?
   ) throws(BodyError) {
     let mark = batch.mark
+    let body = body.withoutByteOrderMark()
     var items = Items(batch: batch, context: context, device: device, now: now)
     defer { sequence = items.sequence }
     do throws(BodyError) {
@@ -64,12 +65,17 @@ package enum SluiceFormat {
 
   /// Whether an object ends at the end of a line and the next begins another one, which no single JSON value allows.
   private static func hasLines(_ body: UnsafeRawBufferPointer) -> Bool {
-    func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0d || byte == 0x0a }
-    var rest = body[...]
-    while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-      let next = body[end...].first { !isBlank($0) }
-      if next == UInt8(ascii: "{"), body[..<end].last(where: { !isBlank($0) }) == UInt8(ascii: "}") { return true }
-      rest = body[(end + 1)...]
+    var last: UInt8 = 0
+    var hasLineEnded = false
+    for byte in body {
+      switch byte {
+      case UInt8(ascii: "\n"): hasLineEnded = true
+      case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"): continue
+      default:
+        if byte == UInt8(ascii: "{"), hasLineEnded, last == UInt8(ascii: "}") { return true }
+        last = byte
+        hasLineEnded = false
+      }
     }
     return false
   }

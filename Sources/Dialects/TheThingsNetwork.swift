@@ -86,9 +86,19 @@ package enum TheThingsNetwork {
     let batch = intake.batch
     let identity =
       id.count > 0 && ReadingRules.isPlain(id.bytes, limit: ReadingRules.idLimit) ? batch.keep(id.bytes) : .none
+    // Names that differ may become the same one, and so would their ids: all but the first are numbered.
+    var times: [[UInt8]: Int64] = [:]
     let finish = { (reading: inout Reading) in
       guard !identity.isEmpty, Int(identity.count + reading.sensor.count) < ReadingRules.idLimit else { return }
       reading.id = batch.join(identity, UInt8(ascii: "/"), reading.sensor)
+      let time = times[Array(batch[reading.sensor]), default: 0] + 1
+      times[Array(batch[reading.sensor])] = time
+      guard time > 1 else { return }
+      var number = ByteBuffer(capacity: 20)
+      ReadingEncoder.append(time, to: &number)
+      reading.id =
+        Int(reading.id.count) + number.count < ReadingRules.idLimit
+        ? batch.join(reading.id, UInt8(ascii: "#"), batch.keep(number.bytes)) : .none
     }
     if let payload = uplink["decoded_payload"], payload.kind == .object, payload.members.contains(where: { _ in true })
     {

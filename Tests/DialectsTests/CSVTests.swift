@@ -37,6 +37,7 @@ import Testing
       rows("time;temperature\n2026-01-01T00:00:00Z;21,5\n", device: "d") == [
         reading("d", "temperature", "21.5", Self.then)
       ])
+    #expect(rows("\r\n\ndevice;temperature\nd;1,5\n") == [reading("d", "temperature", "1.5")])
     #expect(rows("device\ttemperature\nd\t1.5\n") == [reading("d", "temperature", "1.5")])
     #expect(
       rows("id,device,a,b\nx,d,1,2") == [
@@ -134,6 +135,7 @@ import Testing
     ("device,\n", #"malformed("column \'\' is not known: map it to a field, or to - to leave it out")"#),
     ("device,\"a", #"malformed("the header has quotes that do not end, in column 2")"#),
     (String(repeating: ",", count: 1_000), #"malformed("must have at most 1000 columns")"#),
+    ("device,t 1,t_1\nd,1,2", #"malformed("column \'t_1\': another column is the same sensor")"#),
   ])
   func refusesAFile(_ body: String, _ refusal: String) { #expect(rows(body) == [refusal]) }
 

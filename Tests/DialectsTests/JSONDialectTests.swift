@@ -173,6 +173,27 @@ import Testing
     #expect(uplink(Self.body, topic: "v3/app1@ttn/devices/dev1/up") == readings)
   }
 
+  /// One id for two readings would make a repeat of the second.
+  @Test func namesThatBecomeOneHaveIdsThatDiffer() {
+    func body(_ payload: String) -> String {
+      #"{"end_device_ids":{"device_id":"d","dev_eui":"00"},"uplink_message":{"session_key_id":"k","decoded_payload":\#(payload)}}"#
+    }
+    func expected(_ sensor: String, _ value: String, _ id: String) -> String {
+      reading("d", sensor, value, #","id":"00:k:0/\#(id)","tags":{"f_port":"0"}"#)
+    }
+    #expect(
+      uplink(body(#"{"temp 1":1,"temp_1":2,"a":[3],"a.1":4,"temp°1":5}"#)) == [
+        expected("temp_1", "1", "temp_1"), expected("temp_1", "2", "temp_1#2"), expected("a.1", "3", "a.1"),
+        expected("a.1", "4", "a.1#2"), expected("temp_1", "5", "temp_1#3"),
+      ])
+    // Where there is no room for the number, there is no id.
+    let long = String(repeating: "x", count: 121)
+    #expect(
+      uplink(body(#"{"\#(long)":1,"\#(long)":2}"#)) == [
+        expected(long, "1", long), reading("d", long, "2", #","tags":{"f_port":"0"}"#),
+      ])
+  }
+
   @Test func takesWhatIsLeftOutAsZero() {
     #expect(
       uplink(

@@ -77,6 +77,23 @@ import Testing
         ])
   }
 
+  /// A parameter of the query may be in the body.
+  @Test func takesTheFormThatTheBodyNames() {
+    let values = #""sensordatavalues":[{"value_type":"SDS_P1","value":"5.38"}]"#
+    let taken = [reading("Garden_1", "PM10", "5.38", #","unit":"µg/m³""# + Self.place)]
+    #expect(measurements(#"{"luftdaten":"1",\#(values)}"#) == taken)
+    #expect(measurements(#"{"luftdaten":true,"hackair":"",\#(values)}"#) == taken)
+    #expect(measurements(#"{"hackair":1,"reading":{"PM10_AirPollutantValue":"5.38"},"luftdaten":1}"#) == taken)
+    #expect(measurements(#"{"luftdaten":"",\#(values)}"#).first?.hasPrefix("422 ") == true)
+  }
+
+  @Test(arguments: ["[8,52,null]", "[8,52,\"high\",4]", "[8,52]"])
+  func takesAPlaceWhoseHeightIsNone(_ place: String) {
+    #expect(
+      measurements(#"[{"sensor":"\#(Self.t)","value":1,"location":\#(place)}]"#)
+        == [reading("Garden_1", "Temperatur", "1", Self.celsius + #","location":[8,52]"#)])
+  }
+
   @Test func takesASingleValue() {
     #expect(
       measurements(#"{"value":"21.4","createdAt":"2026-01-01T00:00:00Z"}"#, sensor: Self.t)

@@ -59,6 +59,25 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    ("\(good)\n\(good)", 2), ("\(good) \r\n\n\t \(bad)", 1), ("\(good)\n", 1), ("\n\n\(good)", 1),
+    (#"{"device":"d","sensor":"s","tags":{"a":"}\n{"},"value":1}"#, 1), ("[\(good),\n\(good)]", 2),
+    ("[{\n},\n{\n}]", 0), ("{\"reading\":\n\(good)\n}", 1),
+  ])
+  func takesLinesAsAMessage(_ body: String, _ accepted: Int) throws {
+    #expect(try decode(body, .message).accepted == accepted)
+  }
+
+  /// One that looked at all that is blank for each line end would need hours.
+  @Test func takesAMessageOfLineEndsInTime() {
+    #expect(throws: BodyError.self) { try decode(String(repeating: "\n", count: 4 << 20), .message) }
+  }
+
+  @Test(arguments: [SluiceFormat.Framing.json, .lines, .message])
+  func takesAByteOrderMark(_ framing: SluiceFormat.Framing) throws {
+    #expect(try decode("\u{feff}\(Self.good)", framing) == Outcome(accepted: 1, errors: []))
+  }
+
   @Test func refusesWhatIsEmptyOrTooMuch() {
     #expect(throws: BodyError.empty) { try decode("[]", .json) }
     #expect(throws: BodyError.empty) { try decode("", .lines) }

@@ -129,7 +129,9 @@ import Testing
     [{"_id":"\(box)","name":"Garden","currentLocation":{"coordinates":[7.68,51.97,66]},"sensors":[
     {"_id":"\(sensor)","title":"Temperatur","unit":"°C","sensorType":"DHT22"},
     {"_id":"5386e5fca0a2a8a0163c8ea4","title":"PM10","unit":"µg/m³","sensorType":"SDS 011"}]},
-    {"_id":"5386e5fca0a2a8a0163c8eb1","name":"Roof","access_token":"0a1b","sensors":[]}]
+    {"_id":"5386e5fca0a2a8a0163c8eb1","name":"Roof","access_token":"0a1b","sensors":[]},
+    {"_id":"5386e5fca0a2a8a0163c8ed1","name":"Open","access_token":"0a1b","useAuth":false,"sensors":[
+    {"_id":"5386e5fca0a2a8a0163c8ea4","title":"PM10","unit":"µg/m³","sensorType":"SDS 011"}]}]
     """
   private static let saved = #""Measurements saved in box""#
 
@@ -138,7 +140,7 @@ import Testing
     known: Bool = false, token: String? = nil
   ) throws -> (Request, [String]) {
     let directory = BoxDirectory()
-    if known { #expect(try directory.load(Array(Self.boxes.utf8)) == 2) }
+    if known { #expect(try directory.load(Array(Self.boxes.utf8)) == 3) }
     let routes = Routes(dialects: DialectSettings(boxes: directory))
     let headers = (type.map { [("Content-Type", $0)] } ?? []) + (token.map { [("Authorization", $0)] } ?? [])
     let request = routes.post(path, body, headers, query)
@@ -245,9 +247,21 @@ import Testing
     #expect(request.status == 201 && published.first?.hasPrefix(#"{"device":"Roof""#) == true)
   }
 
+  @Test func asksNoTokenOfABoxThatDoesNotUseIt() throws {
+    let path = "/boxes/5386e5fca0a2a8a0163c8ed1/data"
+    #expect(try measurements("{}", "application/json", path: path, known: true).0.status == 422)
+    let (request, _) = try measurements(#"{"\#(Self.sensor)":1}"#, "application/json", path: path, known: true)
+    #expect(request.status == 201)
+    let hackAIR = #"{"reading":{"PM10_AirPollutantValue":"32.63"}}"#
+    for (token, status) in [(nil, 401), ("0a1b", 201)] {
+      let (request, _) = try measurements(hackAIR, "hackair", path: path, known: true, token: token)
+      #expect(request.status == status)
+    }
+  }
+
   @Test func aFileThatIsNoneChangesNothing() throws {
     let directory = BoxDirectory()
-    #expect(try directory.load(Array(Self.boxes.utf8)) == 2)
+    #expect(try directory.load(Array(Self.boxes.utf8)) == 3)
     #expect(throws: BoxesFile.Failure.self) { try directory.load(Array("[{}]".utf8)) }
     let routes = Routes(dialects: DialectSettings(boxes: directory))
     #expect(routes.post("/boxes/\(Self.box)/data", #"{"\#(Self.sensor)":1}"#, [Self.json]).status == 201)
