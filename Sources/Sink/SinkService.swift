@@ -63,6 +63,9 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   /// How long a writer may hold up a rebalance; then its batch is given up.
   private static let drainTimeout: Duration = .seconds(5)
 
+  /// How long Kafka may take to say what it has of the partitions.
+  private static let comparisonPatience: Duration = .seconds(3)
+
   /// How long it takes, at least, from one question that rouses a broker to the next, and at most to its answer.
   private static let rouseInterval: Duration = .milliseconds(10)
   private static let rousePatience: Duration = .milliseconds(50)
@@ -100,6 +103,15 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private var assigned: [TopicPartition] = []
   /// Those that nothing is read from while the writer has no room.
   private var paused: [TopicPartition] = []
+  /// Those whose ledger could not be compared with the topic yet, as while one of both does not answer: nothing of them is
+  /// written, for it might pass for stored.
+  private var uncompared: [TopicPartition] = []
+  /// Whether these are paused.
+  private var areWithheld = false
+  /// The first offset that came of them all the same.
+  private var passedOver: [TopicPartition: Int64] = [:]
+  private var nextComparison: Duration = .zero
+  private var isStopping: @Sendable () -> Bool = { false }
 
   /// - Parameter recoveryPool: connections with a longer timeout, for looking at what earlier owners left.
   package init(
@@ -147,6 +159,12 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       "reconnect.backoff.ms": "100",
       "reconnect.backoff.max.ms": "1000",
     ])
+    // A member that keeps partitions over a rebalance would keep what it read of them, which is given up here.
+    let strategies = (kafka.value("partition.assignment.strategy") ?? "").split { $0 == "," || $0 == " " }
+    guard strategies.allSatisfy({ $0 == "range" || $0 == "roundrobin" }) else {
+      throw KafkaError(
+        .invalidArgument, message: "partition.assignment.strategy: must be range or roundrobin here, which are eager")
+    }
     let sessionTimeout =
       kafka.value("session.timeout.ms").flatMap { Int($0) }.map { Duration.milliseconds($0) } ?? Self.sessionTimeout
     // A redrive puts messages and the note that it did so on Kafka as one: what of it does not count must not be stored.
@@ -199,6 +217,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
         queue.close()
         self.consumer.withLock { $0 = nil }
       }
+      isStopping = { supervisor.isStopping }
       while !supervisor.isStopping {
         if let error = observer.fatalError { throw error }
         try poll(consumer)
@@ -237,6 +256,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   /// Reads a message, or waits for one; hands the batch over when it is full, or when the writer is idle and the batch has
   /// waited long enough for more.
   private func poll(_ consumer: Consumer) throws(LogWentBack) {
+    if !uncompared.isEmpty { compareAgain(consumer) }
     let isIdle = writerIsIdle.load(ordering: .acquiring)
     let timeout: Duration =
       batch.isEmpty
@@ -254,6 +274,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   }
 
   private func take(_ message: ConsumedMessage, _ consumer: Consumer) throws(LogWentBack) {
+    if !uncompared.isEmpty, uncompared.contains(message.topicPartition) {
+      passedOver[message.topicPartition] = min(passedOver[message.topicPartition] ?? .max, message.offset)
+      return
+    }
     if let position = positions[message.partition], message.offset < position,
       endsBefore(position, message.topicPartition, consumer)
     {
@@ -289,9 +313,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     batch = SinkBatch(generation: full.generation)
     writerIsIdle.store(false, ordering: .releasing)
     if queue.put(.batch(full), timeout: .seconds(1)) { return }
-    paused = assigned
+    paused = assigned.filter { !uncompared.contains($0) }
     do throws(KafkaError) { try consumer.pause(paused) } catch { consumerState.failing("\(error)") }
-    while full.generation == generation.current, !queue.isClosed {
+    // What is not handed over when the process stops is not committed, and read again.
+    while full.generation == generation.current, !queue.isClosed, !isStopping() {
       if queue.put(.batch(full), timeout: .milliseconds(200)) { break }
       // Nothing comes from paused partitions, but what was on its way may: it belongs to the next batch.
       switch consumer.poll(timeout: .zero) {
@@ -319,47 +344,98 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     lag.assigned(partitions)
     batch = SinkBatch(generation: generation.current)
     positions = [:]
+    passedOver = [:]
+    areWithheld = false
     log.info("partitions assigned", ["partitions": .string(Self.list(partitions))])
-    return configuration.schema.layout == .timeseries ? starts(of: partitions, by: consumer) : [:]
+    guard configuration.schema.layout == .timeseries, configuration.keepsLedger else { return [:] }
+    uncompared = partitions
+    return compare(consumer)
   }
 
-  /// Where to begin when the ledger is behind what was committed, as after the database was restored from a backup: what
-  /// the ledger does not know to be stored is read again. Reading begins at the committed offset otherwise, which is never
-  /// ahead: what the ledger has already is skipped by the writer, and brings the device states up to date.
-  private func starts(of partitions: [TopicPartition], by consumer: Consumer) -> [TopicPartition: Int64] {
+  /// Compares the ledger with the topic, for all partitions of which that was not done yet.
+  ///
+  /// Reading begins at the committed offset, which is never ahead: what the ledger has already is skipped by the writer, and
+  /// brings the device states up to date. But where the ledger is behind, as after the database was restored from a backup, or
+  /// knows nothing, as in another database, what it does not know to be stored is read again.
+  /// - Returns: where to begin, of those that do not begin at the committed offset.
+  private func compare(_ consumer: Consumer) -> [TopicPartition: Int64] {
     var starts: [TopicPartition: Int64] = [:]
+    let deadline = Clock.monotonic() + Self.comparisonPatience
     do {
-      let entries = try ledger.entries(partitions.map(\.partition))
-      let committed = try consumer.committed(partitions, timeout: .seconds(5))
-      for partition in partitions {
-        guard let entry = entries[partition.partition], let stored = entry.next else { continue }
-        let next = try restart(partition, entry, committed[partition], consumer) ?? stored - configuration.offsetBase
-        if let committed = committed[partition], next < committed { starts[partition] = max(next, 0) }
+      let entries = try ledger.entries(uncompared.map(\.partition))
+      let committed = try consumer.committed(uncompared, timeout: Self.comparisonPatience)
+      for partition in uncompared where Clock.monotonic() < deadline {
+        let log: (low: Int64, high: Int64)
+        do throws(KafkaError) {
+          log = try consumer.watermarks(of: partition, timeout: .seconds(1))
+        } catch {
+          // One without a leader is not to keep the others.
+          consumerState.failing("\(error)")
+          continue
+        }
+        starts[partition] = try start(
+          partition, entries[partition.partition],
+          LogExtent(low: log.low, high: log.high, committed: committed[partition]))
+        uncompared.removeAll { $0 == partition }
       }
+    } catch let error as MongoError {
+      databaseState.failing("MongoDB does not answer: \(error)")
     } catch {
-      log.debug("ledger not compared with the topic", ["reason": .string("\(error)")])
+      consumerState.failing("\(error)")
     }
+    nextComparison = Clock.monotonic() + .seconds(1)
     return starts
   }
 
-  /// Has the ledger begin anew where the topic lost what was stored of it: the offsets come again, with other messages.
-  /// - Returns: from where; nil when the topic has it all.
-  private func restart(
-    _ partition: TopicPartition, _ entry: LedgerEntry, _ committed: Int64?, _ consumer: Consumer
-  ) throws -> Int64? {
-    let (low, high) = try consumer.watermarks(of: partition, timeout: .seconds(2))
+  /// Where to begin with a partition; nil: at the committed offset. Has the ledger begin anew where the topic lost what was
+  /// stored of it: the offsets come again, with other messages.
+  private func start(
+    _ partition: TopicPartition, _ entry: LedgerEntry?, _ extent: LogExtent
+  ) throws(MongoError) -> Int64? {
+    // Before anything is read of it, the topic may be made anew.
+    positions[partition.partition] = extent.high
     let base = configuration.offsetBase
-    guard let stored = entry.next,
-      let next = LogExtent(low: low, high: high, committed: committed).restart(after: stored - base)
-    else { return nil }
+    guard let entry, let stored = entry.next.map({ $0 - base }) else {
+      return extent.committed.map { min($0, extent.low) }
+    }
+    guard let next = extent.restart(after: stored) else {
+      return extent.committed.flatMap { stored < $0 ? max(stored, 0) : nil }
+    }
     try ledger.rewind(partition.partition, from: entry.epoch, to: next + base)
     log.warning(
       "the topic ends before what was stored of it: begun anew",
       [
-        "partition": .int(Int(partition.partition)), "stored_to": .int(Int(stored - base)), "ends_at": .int(Int(high)),
+        "partition": .int(Int(partition.partition)), "stored_to": .int(Int(stored)), "ends_at": .int(Int(extent.high)),
         "begun_at": .int(Int(next)),
       ])
-    return next
+    return extent.committed.flatMap { next < $0 ? next : nil }
+  }
+
+  /// Compares what could not be compared when it was assigned, every second; until then nothing is read of it.
+  private func compareAgain(_ consumer: Consumer) {
+    do throws(KafkaError) {
+      if !areWithheld {
+        try consumer.pause(uncompared)
+        areWithheld = true
+      }
+      guard Clock.monotonic() >= nextComparison else { return }
+      let waiting = uncompared
+      let starts = compare(consumer)
+      let compared = waiting.filter { !uncompared.contains($0) }
+      let offsets = passedOver.filter { compared.contains($0.key) }.merging(starts) { $1 }
+      do throws(KafkaError) {
+        try consumer.resume(compared)
+        try consumer.seek(offsets, timeout: Self.comparisonPatience)
+      } catch {
+        uncompared = waiting
+        areWithheld = false
+        passedOver.merge(offsets) { $1 }
+        throw error
+      }
+      for partition in compared { passedOver[partition] = nil }
+    } catch {
+      consumerState.failing("\(error)")
+    }
   }
 
   package func revoked(_ partitions: [TopicPartition], by consumer: Consumer) {
@@ -376,6 +452,9 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
 
   private func end(_ partitions: [TopicPartition], _ consumer: Consumer) {
     resume(consumer)
+    if areWithheld { do throws(KafkaError) { try consumer.resume(uncompared) } catch {} }
+    uncompared = []
+    areWithheld = false
     generation.advance()
     assigned = []
     batch = SinkBatch(generation: generation.current)

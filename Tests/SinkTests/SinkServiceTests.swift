@@ -59,8 +59,11 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     first.stop()
     try fixture.remakeTopic()
     let second = try fixture.startSink()
-    try fixture.produce(SinkFixture.readings(500..<700))
-    try fixture.expectStored(0..<700)
+    // Of the topic of that name that was there before, Kafka may still know what came last, and take this for a repeat.
+    try eventually(timeout: .seconds(60), "Kafka takes readings") {
+      (try? fixture.produce(SinkFixture.readings(500..<700))) != nil
+    }
+    try eventually(timeout: .seconds(60), "they are stored") { try Set(fixture.stored().keys) == Set(0..<700) }
     // Under its eyes: it is given the partitions anew, or ends for having read backwards, and is started again.
     try fixture.remakeTopic()
     try eventually(timeout: .seconds(60), "Kafka takes readings") {
@@ -71,6 +74,60 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     }
     if second.supervisor.isStopping { try fixture.startSink() }
     try eventually(timeout: .seconds(60), "all are stored") { try Set(fixture.stored().keys) == Set(0..<800) }
+  }
+
+  /// Nothing was read of it that its offsets could be compared with.
+  @Test func aTopicThatIsMadeAnewWhileNothingComesIsStoredToo() throws {
+    let fixture = try fixture()
+    let first = try fixture.startSink()
+    try fixture.produce(SinkFixture.readings(0..<500))
+    try fixture.expectStored(0..<500)
+    first.stop()
+    let second = try fixture.startSink()
+    try eventually("it has its partitions") {
+      second.lag == 0
+    }
+    try fixture.remakeTopic()
+    try eventually(timeout: .seconds(60), "Kafka takes readings") {
+      (try? fixture.produce(SinkFixture.readings(500..<700))) != nil
+    }
+    try eventually(timeout: .seconds(60), "it has ended, or stored them") {
+      try second.supervisor.isStopping || Set(fixture.stored().keys).isSuperset(of: 0..<700)
+    }
+    if second.supervisor.isStopping { try fixture.startSink() }
+    try eventually(timeout: .seconds(60), "all are stored") { try Set(fixture.stored().keys) == Set(0..<700) }
+  }
+
+  /// As after the database was restored from a backup, or another was taken: what it lost is read again, also when it does not
+  /// answer when the sink is given its partitions.
+  @Test(arguments: [false, true]) func whatTheDatabaseLostIsReadAgain(_ knowsNothing: Bool) throws {
+    let server = try MongoServer()
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server)
+    let first = try fixture.startSink(batchReadings: 100)
+    try fixture.produce(SinkFixture.readings(0..<500))
+    try fixture.expectStored(0..<500)
+    first.stop()
+    try fixture.pool.withClient { (client) throws(MongoError) in
+      if knowsNothing {
+        _ = try client.deleteMany(fixture.database, DatabaseSchema.ledger, filter: [:])
+        _ = try client.deleteMany(fixture.database, DatabaseSchema.readings, filter: [:])
+      } else {
+        _ = try client.updateMany(
+          fixture.database, DatabaseSchema.ledger, filter: [:],
+          update: ["$set": ["next": .int64(10), "streams": [], "claims": []]])
+        _ = try client.deleteMany(fixture.database, DatabaseSchema.readings, filter: ["k.o": ["$gte": 10]])
+      }
+    }
+    server.pause()
+    let second = try fixture.startSink(batchReadings: 100)
+    try eventually(timeout: .seconds(60), "it was given its partitions, and knows that the database is away") {
+      second.lag == 0 && second.log.count(of: "MongoDB does not answer") > 0
+    }
+    server.resume()
+    try fixture.expectStored(0..<500)
+    try fixture.produce(SinkFixture.readings(500..<600))
+    try fixture.expectStored(0..<600)
   }
 
   /// A letter has its message's number, and what is put back has it too.
