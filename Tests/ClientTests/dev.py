@@ -64,14 +64,18 @@ class Dev:
         except (urllib.error.URLError, OSError):
             return False
 
-    def wait(self, what, condition, seconds=30):
+    def wait(self, what, condition, seconds=120):
         """Waits until a condition holds, and returns what it returned."""
         deadline = time.monotonic() + seconds
-        while not (found := condition()):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {seconds} s: {what}")
-            time.sleep(0.02)
-        return found
+        while True:
+            start = time.monotonic()
+            if found := condition():
+                return found
+            end = time.monotonic()
+            if end > deadline:
+                raise AssertionError(f"not within {seconds} s: {what}:\n{self.log.read_text()[-10_000:]}")
+            # To look costs the database time that what is waited for needs.
+            time.sleep(max(0.02, 4 * (end - start)))
 
     def stored(self, device, count):
         """The readings of a device once there are so many: (sensor, value) in the order of their times."""

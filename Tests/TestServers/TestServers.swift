@@ -178,11 +178,16 @@ package func eventually(
   timeout: Duration = .seconds(30), _ what: String, _ condition: () throws -> Bool
 ) throws {
   let deadline = ContinuousClock.now + timeout
-  // Soon at first and then seldom: looking costs the servers time that what is waited for needs.
-  var pause: UInt32 = 5_000
-  while !(try condition()) {
-    if ContinuousClock.now >= deadline { throw TestServerError("not within \(timeout): \(what)") }
-    usleep(pause)
-    pause = min(pause * 3 / 2, 300_000)
+  // Soon at first and then seldom: looking costs the servers time that what is waited for needs. To count what is in a
+  // time series may take half a second.
+  var pause: Duration = .milliseconds(5)
+  while true {
+    let start = ContinuousClock.now
+    if try condition() { return }
+    let end = ContinuousClock.now
+    if end >= deadline { throw TestServerError("not within \(timeout): \(what)") }
+    let rest = min(max(pause, (end - start) * 4), deadline - end)
+    usleep(UInt32(max(rest / .microseconds(1), 1)))
+    pause = min(pause * 1.5, .milliseconds(300))
   }
 }
