@@ -115,7 +115,7 @@ final class Intake {
   // MARK: Names
 
   /// Keeps a device's or sensor's name as other systems have it: each character that a reading's names do not know
-  /// becomes `_`, and what does not begin a name is left out in front.
+  /// becomes `_`, and what does not begin a name is left out in front. One in another script has a fingerprint behind it.
   @inline(__always)
   func keepName(_ bytes: UnsafeRawBufferPointer, _ field: String) throws(Rejection) -> ByteRange {
     if ReadingRules.isIdentifier(bytes) { return batch.keep(bytes) }
@@ -135,6 +135,7 @@ final class Intake {
 
   /// Adds to the name that is being put together.
   func appendName(_ bytes: UnsafeRawBufferPointer) {
+    let start = name.count
     for byte in bytes {
       // A name that is too long is refused in any case; it need not be built up.
       guard name.count <= ReadingRules.identifierLimit else { return }
@@ -148,6 +149,34 @@ final class Intake {
       case 0x80...0xbf: break
       default: if name.count > 0 { name.append(UInt8(ascii: "_")) }
       }
+    }
+    if Self.isOfAnotherScript(bytes) { appendFingerprint(of: bytes, named: start) }
+  }
+
+  /// Whether so much of a name is left out that another may become the same: two letters of scripts such as Greek and Cyrillic,
+  /// of which one alone is mostly a symbol (`µg/m³`), or one of those whose letters are words. Latin letters with accents, and
+  /// signs, leave enough.
+  private static func isOfAnotherScript(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    var letters = 0
+    for byte in bytes {
+      switch byte {
+      case 0xcd...0xe1: letters += 1
+      case 0xe3...0xf4: letters += 2
+      default: break
+      }
+    }
+    return letters > 1
+  }
+
+  /// Adds what tells a name from others of which the same is left.
+  private func appendFingerprint(of bytes: UnsafeRawBufferPointer, named start: Int) {
+    if name.count == start { name.append(UInt8(ascii: "x")) }
+    name.append(UInt8(ascii: "-"))
+    let digits: StaticString = "0123456789abcdef"
+    var rest = Fingerprint(of: bytes).low
+    for _ in 0..<8 {
+      name.append(digits.utf8Start[Int(rest & 15)])
+      rest >>= 4
     }
   }
 

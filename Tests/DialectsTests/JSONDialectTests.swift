@@ -297,6 +297,33 @@ import Testing
   }
 }
 
+@Suite struct NamesOfOtherScriptsTests {
+  private func device(_ name: String) -> String? {
+    let lines = outcome(#"{"a":1}"#) { payload, context, batch, errors in
+      try Array("zigbee2mqtt/\(name)".utf8).withUnsafeBytes {
+        try Zigbee2MQTT.decode(
+          topic: $0, payload: payload, now: arrival, context: context, into: batch, errors: &errors)
+      }
+    }
+    return lines.first?.split(separator: "\"").dropFirst(3).first.map(String.init)
+  }
+
+  /// So little is left of them that they would be one device.
+  @Test func stayApart() throws {
+    let names = ["Кухня 1", "Спальня 1", "温度1", "水", "Спальня", "Кухня", "κουζίνα", "a Кухня", "a Ванна", "🏠", "1"]
+    let devices = try names.map { try #require(device($0)) }
+    #expect(Set(devices).count == names.count, "\(devices)")
+    // For ever, or a device would be another after an update.
+    #expect(devices[0] == "1-2f715234")
+    #expect(devices[4] == "x-a590c6c2")
+  }
+
+  @Test(arguments: [
+    ("Küche", "K_che"), ("Ölofen", "lofen"), ("°C", "C"), ("μg/m³", "g/m_"), ("CO₂ – Büro", "CO____B_ro"),
+  ])
+  func otherNamesStayAsTheyAre(_ name: String, _ expected: String) { #expect(device(name) == expected) }
+}
+
 @Suite struct Zigbee2MQTTTests {
   private func state(_ payload: String, topic: String = "zigbee2mqtt/lamp", limit: Int = 100) -> [String] {
     outcome(payload, limit: limit) { payload, context, batch, errors in
