@@ -1,10 +1,14 @@
 import CRdKafka
+import Glibc
 import Synchronization
 
 /// A message that was read. Its bytes are the library's own, and live as long as this.
 ///
 /// May be kept as long as one likes, also beyond the closing of its consumer, and may be given to any thread.
 @safe package final class ConsumedMessage: @unchecked Sendable {
+  /// What a parsed header takes beside its name and value.
+  private static let headerOverhead = 64
+
   // Unchecked: the message is only read, but for its headers, which are parsed in place when they are first asked for:
   // `headersParsing` orders that.
   private let message: UnsafeMutablePointer<rd_kafka_message_t>
@@ -81,7 +85,7 @@ import Synchronization
     return headers
   }
 
-  /// How many bytes its key, value and headers take.
+  /// How many bytes its key and value take, and its headers when they are parsed.
   package var byteCount: Int {
     var count = unsafe message.pointee.key_len + message.pointee.len
     guard let list = unsafe headerList else { return count }
@@ -90,7 +94,7 @@ import Synchronization
     var value: UnsafeRawPointer?
     var size = 0
     while unsafe rd_kafka_header_get_all(list, index, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR {
-      count += size
+      count += unsafe Self.headerOverhead + size + (name.map { unsafe strlen($0) } ?? 0)
       index += 1
     }
     return count

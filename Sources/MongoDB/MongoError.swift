@@ -67,6 +67,9 @@ package struct MongoError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The server takes no writes now: it is not the primary, shuts down, is blocked for writes, or its disk is full.
   package var isReadOnlyOrFull: Bool { domain == .server && ServerCode.readOnlyOrFull.contains(code) }
 
+  /// The server can never take what was sent, whatever state it is in: it is too large, or makes a document too large.
+  package var isOfContent: Bool { domain == .server && ServerCode.content.contains(code) }
+
   /// The same call may succeed later without anyone changing it. Whether it may be *repeated* is another question: see
   /// `outcomeUnknown`.
   package var isRetriable: Bool {
@@ -134,6 +137,8 @@ enum ServerCode {
   /// FailedToSatisfyReadPreference, ReadConcernMajorityNotAvailableYet, ExceededMemoryLimit, ExceededTimeLimit,
   /// ConnectionPoolExpired, Interrupted, TemporarilyUnavailable.
   static let passing: Set<Int> = [24, 46, 50, 64, 100, 112, 133, 134, 146, 262, 317, 11601, 365]
+  /// InvalidBSON, BSONObjectTooLarge, and an update that would make a document too large (before it is carried out, or after).
+  static let content: Set<Int> = [22, 10334, 17419, 17420]
   /// FailedToParse, Unauthorized, AuthenticationFailed, CommandNotFound, InvalidNamespace, ReauthenticationRequired,
   /// UserWritesBlocked, unknown field: what a server says of a whole command before it does any of it.
   static let refusedBeforeExecution: Set<Int> = [9, 13, 18, 59, 73, 391, 40415]

@@ -3,6 +3,9 @@ import Readings
 
 /// The newest reading of each sensor, by event time, until it is written to the collection `devices`.
 struct DeviceStates: ~Copyable {
+  /// A statement that is longer gets no more series: a message to the database has 16 MiB at most.
+  private static let statementBytes = 4 << 20
+
   private struct Series {
     /// The next of the same device; -1: none.
     let next: Int
@@ -103,8 +106,8 @@ struct DeviceStates: ~Copyable {
     series.removeAll(keepingCapacity: true)
   }
 
-  /// One update for each of some devices, numbered from 0: an older reading that comes late never replaces a newer one, also
-  /// not one that another sink wrote, for the database compares.
+  /// The updates of some devices, numbered from 0: one for each, or several where its series are too long for one. An older
+  /// reading that comes late never replaces a newer one, also not one that another sink wrote, for the database compares.
   func updates(of numbers: Range<Int>) -> BSONBatch {
     var updates = BSONBatch()
     var path = ByteBuffer()
@@ -112,39 +115,46 @@ struct DeviceStates: ~Copyable {
     let mark = Int64.random(in: 1...Int64.max)
     for number in numbers {
       let device = devices[number]
-      updates.append { update in
-        update.beginDocument("q")
-        update.appendString("_id", utf8: deviceNames[number])
-        update.endDocument()
-        update.beginArray("u")
-        update.beginElementDocument()
-        update.beginDocument("$set")
-        Self.append("firstSeen", "$min", "$firstSeen", device.first, to: &update)
-        Self.append("lastSeen", "$max", "$lastSeen", device.last, to: &update)
-        if !device.tags.isEmpty { Self.append(tags: device.tags, device.tagged, to: &update) }
-        // What is not noted while summaries are off has to be looked for when they are on again.
-        if !marksHours { update.append("summarized", false) }
-        var next = device.series
-        while next >= 0 {
-          Self.setPath(&path, ofSensor: seriesNames[next].dropFirst(4))
-          Self.append(series[next].latest, series[next].ts, path, to: &update)
-          next = series[next].next
-        }
-        if device.hour >= 0 {
-          for hour in device.hours.union([device.hour]) {
-            path.truncate(to: 0)
-            path.append("due.h")
-            ReadingEncoder.append(hour, to: &path)
-            update.append(utf8Key: path.bytes, mark)
+      var next = device.series
+      repeat {
+        updates.append { update in
+          let start = update.count
+          update.beginDocument("q")
+          update.appendString("_id", utf8: deviceNames[number])
+          update.endDocument()
+          update.beginArray("u")
+          update.beginElementDocument()
+          update.beginDocument("$set")
+          if next == device.series { append(device, mark, &path, to: &update) }
+          while next >= 0, update.count - start < Self.statementBytes {
+            Self.setPath(&path, ofSensor: seriesNames[next].dropFirst(4))
+            Self.append(series[next].latest, series[next].ts, path, to: &update)
+            next = series[next].next
           }
+          update.endDocument()
+          update.endDocument()
+          update.endArray()
+          update.append("upsert", true)
         }
-        update.endDocument()
-        update.endDocument()
-        update.endArray()
-        update.append("upsert", true)
-      }
+      } while next >= 0
     }
     return updates
+  }
+
+  /// Appends what is of the device and not of one of its series.
+  private func append(_ device: Device, _ mark: Int64, _ path: inout ByteBuffer, to update: inout BSONWriter) {
+    Self.append("firstSeen", "$min", "$firstSeen", device.first, to: &update)
+    Self.append("lastSeen", "$max", "$lastSeen", device.last, to: &update)
+    if !device.tags.isEmpty { Self.append(tags: device.tags, device.tagged, to: &update) }
+    // What is not noted while summaries are off has to be looked for when they are on again.
+    if !marksHours { update.append("summarized", false) }
+    if device.hour < 0 { return }
+    for hour in device.hours.union([device.hour]) {
+      path.truncate(to: 0)
+      path.append("due.h")
+      ReadingEncoder.append(hour, to: &path)
+      update.append(utf8Key: path.bytes, mark)
+    }
   }
 
   /// Appends `name: {function: [field, date]}`.

@@ -9,6 +9,8 @@ enum InsertFailure: Error {
   case lost(Int32)
   /// So much time has passed since this partition was claimed that it must be taken anew.
   case stale(Int32)
+  /// Its partitions were given up while it was being stored.
+  case givenUp
 
   var isOfDatabase: Bool { if case .database = self { true } else { false } }
 }
@@ -29,6 +31,8 @@ protocol Inserter: AnyObject {
 
 /// What is known of a batch after some attempts.
 struct InsertProgress {
+  /// Whether the batch is this sink's to store: asked between two parts of it, each of which may take as long as an answer.
+  let isWanted: () -> Bool
   /// Indices that the database refused for their content, with its words.
   private(set) var refused: [(index: Int, detail: String)] = []
   private var isRefused: Set<Int> = []
@@ -39,6 +43,8 @@ struct InsertProgress {
   /// Indices of rejects whose message was seen before.
   private(set) var repeatedRejects: Set<Int> = []
   private var isStored: Set<Int> = []
+
+  init(isWanted: @escaping () -> Bool) { self.isWanted = isWanted }
 
   /// Whether a reading needs no further attempt.
   func isSettled(_ index: Int) -> Bool {
@@ -55,12 +61,13 @@ struct InsertProgress {
   }
 
   /// Notes an attempt with these indices.
-  /// - Parameter isLast: whether they are the last of the batch, so that nothing is left to be done if they are stored.
+  /// - Parameter isLast: whether they are the last of the batch, so that nothing is left to be done if they are stored, and
+  ///   no ids are to be forgotten.
   mutating func add(_ outcome: StoreOutcome, sent: [Int], isLast: Bool) {
     refused += outcome.refused
     unforgotten += outcome.refused.map(\.index)
     for refusal in outcome.refused { isRefused.insert(refusal.index) }
-    if isLast && outcome.failure == nil { return }
+    if isLast && outcome.failure == nil && unforgotten.isEmpty { return }
     let remaining = Set(outcome.remaining)
     for index in sent where !remaining.contains(index) && !isRefused.contains(index) { isStored.insert(index) }
   }
@@ -115,6 +122,7 @@ final class KeyedInserter: Inserter {
       readings.encode(batch, epochs: [:], into: &documents)
       var rest = wanted[...]
       while !rest.isEmpty {
+        guard progress.isWanted() else { throw .givenUp }
         let part = Array(rest.prefix(portion.count))
         rest = rest.dropFirst(part.count)
         let outcome = readings.insert(documents, part, &portion)

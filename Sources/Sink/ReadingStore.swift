@@ -101,29 +101,29 @@ final class ReadingStore: Sendable {
     return outcome
   }
 
-  /// Brings the collection `devices` up to date. A device whose document the database refuses (one with too many sensors)
-  /// stays as it was.
-  /// - Parameter portion: how many are written at once.
-  /// - Returns: what the database said of the first that it refused.
-  func update(_ devices: borrowing DeviceStates, _ portion: inout Portion) throws(MongoError) -> WriteError? {
-    var refusal: WriteError?
-    var first = 0
-    while first < devices.deviceCount {
-      let last = min(first + portion.count, devices.deviceCount)
-      let updates = devices.updates(of: first..<last)
-      let start = Clock.monotonic()
-      do throws(MongoError) {
-        let errors = try pool.withClient { (client) throws(MongoError) in
-          try client.bulkUpdate(database, DatabaseSchema.devices, updates).errors
-        }
-        if refusal == nil { refusal = errors.first }
-      } catch {
-        if error.outcomeUnknown { portion.failed(last - first) }
-        throw error
+  /// Brings the collection `devices` up to date with some devices. One whose document the database refuses (with too many
+  /// sensors) stays as it was.
+  /// - Parameter portion: how many it may be the next time.
+  /// - Returns: what the database refused.
+  func update(
+    _ devices: borrowing DeviceStates, _ numbers: Range<Int>, _ portion: inout Portion
+  ) throws(MongoError) -> [WriteError] {
+    let updates = devices.updates(of: numbers)
+    let start = Clock.monotonic()
+    do throws(MongoError) {
+      let errors = try pool.withClient { (client) throws(MongoError) in
+        let errors = try client.bulkUpdate(database, DatabaseSchema.devices, updates).errors
+        // Of two sinks that make a device at once one is refused, and finds it there the next time.
+        guard errors.contains(where: \.isDuplicateKey) else { return errors }
+        return try client.bulkUpdate(database, DatabaseSchema.devices, updates).errors
       }
-      portion.answered(last - first, after: Clock.monotonic() - start)
-      first = last
+      if let error = errors.first(where: { !$0.isRefusal || $0.isDuplicateKey }) { throw error.error }
+      portion.answered(numbers.count, after: Clock.monotonic() - start)
+      return errors
+    } catch {
+      if error.outcomeUnknown { portion.failed(numbers.count) }
+      guard error.isOfContent, numbers.count == 1 else { throw error }
+      return [WriteError(index: 0, code: error.code, message: error.message)]
     }
-    return refusal
   }
 }

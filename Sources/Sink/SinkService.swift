@@ -111,6 +111,9 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   /// The first offset that came of them all the same.
   private var passedOver: [TopicPartition: Int64] = [:]
   private var nextComparison: Duration = .zero
+  /// Those of which earlier owners left claims.
+  private var claimed: [Int32] = []
+  private var attend: ([Int32]) -> Void = { _ in }
   private var isStopping: @Sendable () -> Bool = { false }
 
   /// - Parameter recoveryPool: connections with a longer timeout, for looking at what earlier owners left.
@@ -175,13 +178,15 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     let topic = configuration.topic
     let backlog = configuration.backlog
     let offsetBase = configuration.offsetBase
-    let inserter: any Inserter =
-      switch configuration.schema.layout {
-      case .timeseries where configuration.keepsLedger:
-        LedgeredInserter(
-          readings: store, ledger: ledger, ids: ids, claimLifetime: sessionTimeout, metrics: metrics, log: log)
-      case .timeseries, .documents: KeyedInserter(readings: store, ids: ids, metrics: metrics)
-      }
+    let inserter: any Inserter
+    if keepsLedger {
+      let ledgered = LedgeredInserter(
+        readings: store, ledger: ledger, ids: ids, claimLifetime: sessionTimeout, metrics: metrics, log: log)
+      attend = { [weak ledgered] in ledgered?.attend(to: $0) }
+      inserter = ledgered
+    } else {
+      inserter = KeyedInserter(readings: store, ids: ids, metrics: metrics)
+    }
     let stateWriter = StateWriter(store: store, supervisor: supervisor, state: databaseState, log: log)
     let writer = Writer(
       store: store, stateWriter: stateWriter, inserter: inserter, deadLetters: deadLetters, generation: generation,
@@ -243,6 +248,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     }
     supervisor.onStop("consumer") { consumer.wake() }
   }
+
+  private var keepsLedger: Bool { configuration.schema.layout == .timeseries && configuration.keepsLedger }
 
   private func seeAboutGroup() {
     let isKafkaThere = kafkaHealth.state == .ok
@@ -347,8 +354,9 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     passedOver = [:]
     areWithheld = false
     log.info("partitions assigned", ["partitions": .string(Self.list(partitions))])
-    guard configuration.schema.layout == .timeseries, configuration.keepsLedger else { return [:] }
+    guard keepsLedger else { return [:] }
     uncompared = partitions
+    claimed = []
     return compare(consumer)
   }
 
@@ -377,12 +385,14 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
           partition, entries[partition.partition],
           LogExtent(low: log.low, high: log.high, committed: committed[partition]))
         uncompared.removeAll { $0 == partition }
+        if entries[partition.partition]?.claims.isEmpty == false { claimed.append(partition.partition) }
       }
     } catch let error as MongoError {
       databaseState.failing("MongoDB does not answer: \(error)")
     } catch {
       consumerState.failing("\(error)")
     }
+    attend(claimed)
     nextComparison = Clock.monotonic() + .seconds(1)
     return starts
   }
@@ -455,6 +465,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     if areWithheld { do throws(KafkaError) { try consumer.resume(uncompared) } catch {} }
     uncompared = []
     areWithheld = false
+    attend([])
     generation.advance()
     assigned = []
     batch = SinkBatch(generation: generation.current)

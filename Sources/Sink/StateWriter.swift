@@ -7,7 +7,7 @@ final class StateWriter: Sendable {
   /// What became of what was handed over.
   struct Outcome {
     let unflushed: Unflushed
-    /// Whether all states are written; otherwise the database failed while the process stops.
+    /// Whether all states are written; otherwise they were given up, for the process stops.
     let isWritten: Bool
     let start: Duration
     let end: Duration
@@ -49,23 +49,30 @@ final class StateWriter: Sendable {
     }
   }
 
-  /// Nothing more is handed over.
+  /// Nothing more is handed over. What is being written is given up between two portions: nobody would commit its offsets.
   func close() { handedOver.close() }
 
   /// - Returns: false when it was given up.
   private func write(_ states: borrowing DeviceStates, _ portion: inout Portion) -> Bool {
-    while true {
+    var refused: [WriteError] = []
+    var first = 0
+    while first < states.deviceCount {
+      if handedOver.isClosed { return false }
+      let last = min(first + portion.count, states.deviceCount)
       do throws(MongoError) {
-        if let refusal = try store.update(states, &portion) {
-          log.warning("device state not stored", ["reason": .string(refusal.message)])
-        }
+        refused += try store.update(states, first..<last, &portion)
+        first = last
         failing.store(false, ordering: .releasing)
-        return true
       } catch {
         failing.store(true, ordering: .releasing)
         state.failing("MongoDB does not store: \(error)")
         if supervisor.waitForStop(timeout: FlushSchedule.pause) { return false }
       }
     }
+    if let refusal = refused.first {
+      log.warning(
+        "device state not stored", ["statements": .int(refused.count), "reason": .string(refusal.message)])
+    }
+    return true
   }
 }

@@ -82,7 +82,7 @@ final class Writer: @unchecked Sendable {
       }
       switch queue.take(timeout: timeout) {
       case .batch(let batch):
-        awaitRoomForStates()
+        awaitRoomForStates(of: batch)
         write(batch)
         if Clock.monotonic() >= schedule.due || noted.states.seriesCount >= Self.unflushedSeries / 2 { beginFlush() }
       case .drain(let done):
@@ -123,8 +123,10 @@ final class Writer: @unchecked Sendable {
   }
 
   /// Takes in no more states than may wait, while those before them are not written.
-  private func awaitRoomForStates() {
-    while noted.states.seriesCount + leaving.series >= Self.unflushedSeries && !hasGivenUp {
+  private func awaitRoomForStates(of batch: SinkBatch) {
+    while noted.states.seriesCount + leaving.series >= Self.unflushedSeries, !hasGivenUp,
+      batch.generation == generation.current
+    {
       beginFlush()
       endFlush(timeout: FlushSchedule.pause)
     }
@@ -132,21 +134,17 @@ final class Writer: @unchecked Sendable {
 
   /// Flushes all there is, unless it fails, or takes so long that the assignment ends.
   private func drain() {
-    repeat {
+    while noted.generation == generation.current {
       beginFlush()
       endFlush(timeout: Self.flushPause, wait: true)
-    } while !isFlushed && !isFlushFailing && !hasGivenUp && noted.generation == generation.current
+      if isFlushed || isFlushFailing || hasGivenUp { return }
+    }
   }
 
   private func write(_ batch: SinkBatch) {
     guard batch.generation == generation.current, !hasGivenUp else { return }
     let start = Clock.monotonic()
-    if noted.generation != batch.generation {
-      noted.offsets = [:]
-      noted.generation = batch.generation
-      lost = []
-      inserter.reset()
-    }
+    begin(batch.generation)
     guard let progress = insert(batch) else { return }
     if !lost.isEmpty { lost.subtract(batch.next.keys) }
     let rejects =
@@ -169,10 +167,19 @@ final class Writer: @unchecked Sendable {
     metrics.lastWrite.set(Double(now) / 1_000)
   }
 
+  /// Goes over to another assignment.
+  private func begin(_ generation: Int) {
+    if noted.generation == generation { return }
+    noted.offsets = [:]
+    noted.generation = generation
+    lost = []
+    inserter.reset()
+  }
+
   /// Inserts until every reading is stored or refused.
   /// - Returns: nil when the batch was given up, because its partitions are another's or the process stops.
   private func insert(_ batch: SinkBatch) -> InsertProgress? {
-    var progress = InsertProgress()
+    var progress = InsertProgress { [generation] in batch.generation == generation.current }
     var backoff = Backoff()
     while batch.generation == generation.current {
       do throws(InsertFailure) {
@@ -182,7 +189,7 @@ final class Writer: @unchecked Sendable {
       } catch {
         // That what was given up meanwhile is no longer this sink's is no news.
         if batch.generation != generation.current, !error.isOfDatabase { return nil }
-        if let pause = note(error, &backoff), supervisor.waitForStop(timeout: pause) {
+        if supervisor.waitForStop(timeout: note(error, &backoff)) {
           hasGivenUp = true
           return nil
         }
@@ -194,7 +201,7 @@ final class Writer: @unchecked Sendable {
 
   /// Notes a failure.
   /// - Returns: how long to wait before the next attempt.
-  private func note(_ failure: InsertFailure, _ backoff: inout Backoff) -> Duration? {
+  private func note(_ failure: InsertFailure, _ backoff: inout Backoff) -> Duration {
     switch failure {
     case .database(let error):
       state.failing("MongoDB does not store: \(error)")
@@ -207,13 +214,18 @@ final class Writer: @unchecked Sendable {
       return Self.grace
     case .stale(let partition):
       log.warning("claim too old to be written under", ["partition": .int(Int(partition))])
-      return nil
+      return .zero
+    case .givenUp:
+      return .zero
     }
   }
 
   /// Looks for late copies, while the partitions are this sink's.
   private func examine() {
-    guard !supervisor.isStopping, noted.generation == generation.current else { return }
+    guard !supervisor.isStopping else { return }
+    // Nothing may have come yet under the assignment in force.
+    if isFlushed { begin(generation.current) }
+    guard noted.generation == generation.current else { return }
     do throws(InsertFailure) {
       try inserter.examine()
     } catch {

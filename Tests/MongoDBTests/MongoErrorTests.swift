@@ -5,7 +5,8 @@ import Testing
 @Suite struct MongoErrorTests {
   @Test(arguments: [
     (11000, "duplicate"), (13, "authentication"), (18, "authentication"), (10107, "readOnly"), (13435, "readOnly"),
-    (11602, "readOnly"), (91, "readOnly"), (14031, "readOnly"), (6, "network"), (112, "passing"), (121, ""), (2, ""),
+    (11602, "readOnly"), (91, "readOnly"), (371, "readOnly"), (14031, "readOnly"), (6, "network"), (112, "passing"),
+    (365, "passing"), (121, ""), (2, ""), (10334, "content"), (17419, "content"),
   ])
   func serverCodes(code: Int, kind: String) {
     let error = MongoError(.server, code: code, message: "")
@@ -13,9 +14,10 @@ import Testing
     #expect(error.isAuthentication == (kind == "authentication"))
     #expect(error.isReadOnlyOrFull == (kind == "readOnly"))
     #expect(error.isNetwork == (kind == "network"))
+    #expect(error.isOfContent == (kind == "content"))
     #expect(error.isRetriable == ["readOnly", "network", "passing"].contains(kind))
     // As an error of one document: only those that speak of the document refuse it for good.
-    #expect(WriteError(index: 0, code: code, message: "").isRefusal == ["duplicate", ""].contains(kind))
+    #expect(WriteError(index: 0, code: code, message: "").isRefusal == ["duplicate", "content", ""].contains(kind))
   }
 
   @Test func outcomes() {

@@ -3,11 +3,12 @@ import MongoDB
 import Operations
 import Publishing
 import Readings
+import Synchronization
 
 /// Stores batches in a time-series collection so that each offset is there once: drives a `PartitionOwner` for each
 /// partition, and carries out what it asks for.
 ///
-/// Used by the writing thread alone.
+/// Used by the writing thread alone, but for `attend`.
 final class LedgeredInserter: Inserter {
   /// A claim older than this is not written under: by then the group may have given the partition to another.
   private let claimLifetime: Duration
@@ -38,6 +39,7 @@ final class LedgeredInserter: Inserter {
   private var nextExamination: Duration = .zero
   private var documents = BSONBatch()
   private var portion = Portion()
+  private let unattended = Mutex<[Int32]>([])
 
   /// - Parameter now: a clock that goes on counting while the process is stopped.
   init(
@@ -75,6 +77,8 @@ final class LedgeredInserter: Inserter {
       readings.encode(batch, epochs: epochs, into: &documents)
       var rest = wanted[...]
       while !rest.isEmpty {
+        // The claim stays open, and the next owner reads it back.
+        guard progress.isWanted() else { throw .givenUp }
         try checkClaims(batch)
         let part = Array(rest.prefix(portion.count))
         rest = rest.dropFirst(part.count)
@@ -244,7 +248,20 @@ final class LedgeredInserter: Inserter {
     }
   }
 
+  /// Has partitions of this sink taken, from any thread, of which earlier owners left claims: only their owner looks for late
+  /// copies, and it may be long until a message comes. In place of those that it was told before.
+  func attend(to partitions: [Int32]) { unattended.withLock { $0 = partitions } }
+
+  private func takeUnattended() throws(InsertFailure) {
+    let partitions = unattended.withLock { $0 }
+    if partitions.isEmpty { return }
+    for partition in partitions { try take(partition) }
+    try recover(partitions)
+    unattended.withLock { $0.removeAll(where: partitions.contains) }
+  }
+
   func examine() throws(InsertFailure) {
+    try takeUnattended()
     let time = now()
     guard time >= nextExamination else { return }
     let due = examinations.indices.filter {
