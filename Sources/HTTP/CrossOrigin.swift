@@ -3,7 +3,7 @@ package struct CrossOrigin: Sendable, Equatable {
   /// `https://example.org`, as browsers write an origin; `*` stands for all of them.
   package var origins: [String] = []
   /// What such a page may send besides what it may send without asking.
-  package var methods = ["GET", "POST"]
+  package var methods = ["GET", "POST", "DELETE"]
   package var requestHeaders: [String] = []
   /// What it may read of an answer, besides what it may read anyway.
   package var exposedHeaders: [String] = []
@@ -15,7 +15,8 @@ package struct CrossOrigin: Sendable, Equatable {
   /// What becomes of a request that a browser sends for a page of another origin. Browsers keep such a page from reading an
   /// answer, and not from sending.
   package enum Others: Sendable, Equatable {
-    /// It is answered as any other: something else tells who may send.
+    /// It is answered as any other: something else tells who may send, and asks `refusal` where that is not what the page
+    /// itself has to know.
     case answered
     /// It is refused; only the server's own pages may send.
     case refused
@@ -54,7 +55,7 @@ package struct CrossOrigin: Sendable, Equatable {
   }
 
   /// The answer to a page that may not send; nil for all other requests.
-  func refusal(_ head: borrowing RequestHead) -> Response? {
+  package func refusal(_ head: borrowing RequestHead) -> Response? {
     guard others != .answered, let origin = head.header("Origin"), !origins.contains("*"), !origins.contains(origin)
     else { return nil }
     if let host = head.header("Host"), origin == "http://\(host)" || origin == "https://\(host)",

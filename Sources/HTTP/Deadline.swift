@@ -16,6 +16,8 @@ struct Deadline: ~Copyable, Sendable {
   private let value: Atomic<Int64>
   private static let none = Int64.max
   private static let expired = Int64.min
+  /// A time that does not come.
+  static let never = Int64.max >> 2
 
   init(_ phase: Phase, at milliseconds: Int64) { value = Atomic(Deadline.encode(phase, milliseconds)) }
 

@@ -5,6 +5,8 @@ import Synchronization
 @safe package final class Exchange: Sendable {
   private struct State {
     var answer: Response?
+    /// The answer does not wait for the rest of the body.
+    var isCutOff = false
     /// Suspended, and nobody has resumed it yet.
     var isSuspended = false
     /// Suspended in the middle of the body.
@@ -99,7 +101,7 @@ import Synchronization
       unsafe progress.pausedAt = MonotonicClock.coarseMilliseconds
     } else {
       // It is answered already.
-      _ = unsafe record?.deadline.set(.body, at: progress.bodyDeadline)
+      _ = unsafe awaitBody(until: progress.bodyDeadline)
     }
   }
 
@@ -114,10 +116,19 @@ import Synchronization
   }
 
   /// Gives the answer. Later answers, and one to a client that has gone, are ignored.
-  package func respond(_ response: Response) {
+  package func respond(_ response: Response) { give(response, cuttingOff: false) }
+
+  /// Gives the answer though the body is not complete, which ends the connection; from any thread.
+  package func cutOff(_ response: Response) { give(response, cuttingOff: true) }
+
+  private func give(_ response: Response, cuttingOff: Bool) {
     let (isFirst, wasSuspended, wasPaused) = state.withLock { state in
       guard !state.isOver, state.answer == nil else { return (false, false, false) }
       state.answer = response
+      state.isCutOff = cuttingOff
+      // Whoever tends the connections sends the answer when the time for the body is over. Until `end` it is this request's
+      // time, and not the next one's.
+      if cuttingOff { _ = record?.deadline.hasten() }
       defer { (state.isSuspended, state.isPaused) = (false, false) }
       return (true, state.isSuspended, state.isPaused)
     }
@@ -126,11 +137,9 @@ import Synchronization
     if wasSuspended { goOn(fromPause: wasPaused) }
   }
 
-  /// Gives the answer though the body is not complete, which ends the connection; from any thread.
-  package func cutOff(_ response: Response) {
-    respond(response)
-    // Whoever tends the connections sends the answer when the time for the body is over.
-    _ = record?.deadline.hasten()
+  /// Sets until when the rest of the body must come, which is over if it was cut off; false when it was over before.
+  func awaitBody(until milliseconds: Int64) -> Bool {
+    state.withLock { record?.deadline.set(.body, at: $0.isCutOff ? 0 : milliseconds) ?? false }
   }
 
   /// Sends past the library, as the last on its connection, on the thread that serves it; whether all is on its way.
@@ -163,7 +172,10 @@ import Synchronization
   /// Lets the library go on with the connection; by the one who took `isSuspended` back.
   private func goOn(fromPause: Bool) {
     guard let core, let record, let connection = unsafe connection else { return }
-    if fromPause { _ = record.deadline.set(.body, at: MonotonicClock.coarseMilliseconds + core.limits.body) }
+    // While it is parked nobody else touches what it has left.
+    if fromPause {
+      _ = unsafe awaitBody(until: max(progress.bodyDeadline, MonotonicClock.coarseMilliseconds + core.limits.body))
+    }
     unsafe record.loop.resume(connection)
     guard fromPause else { return }
     // Not when the next piece comes, as there may be none.

@@ -29,6 +29,10 @@ package enum Disposition {
 /// Exactly one of these ends it: `receive` returned a response; the answer given in or after `finish` was sent;
 /// `abandoned()` was called.
 package protocol BodyReceiver: AnyObject {
+  /// Whether it ends a request whose client is too slow itself, by `Exchange.cutOff`, so that the server's time for a body
+  /// does not hold.
+  var keepsTime: Bool { get }
+
   /// Before all others: the exchange of this request, for receivers that make the client wait, or end the request from
   /// another thread, while its body comes in.
   func began(_ exchange: Exchange)
@@ -48,6 +52,8 @@ package protocol BodyReceiver: AnyObject {
 }
 
 extension BodyReceiver {
+  package var keepsTime: Bool { false }
+
   package func began(_ exchange: Exchange) {}
 }
 

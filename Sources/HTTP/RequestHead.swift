@@ -5,7 +5,7 @@ import Glibc
 package struct RequestHead: ~Copyable {
   @safe private enum Source {
     case connection(OpaquePointer)
-    case fields(headers: [(String, String)], query: [(String, String)], peer: String)
+    case fields(headers: [(String, String)], query: [(String, String)], peer: String, certificate: [UInt8]?)
   }
 
   package let method: Method
@@ -36,14 +36,14 @@ package struct RequestHead: ~Copyable {
   /// A head that came over no socket, for driving routes directly.
   package init(
     method: Method, path: String, headers: [(String, String)] = [], query: [(String, String)] = [],
-    contentLength: Int64? = nil, isChunked: Bool = false, peer: String = "127.0.0.1"
+    contentLength: Int64? = nil, isChunked: Bool = false, peer: String = "127.0.0.1", certificate: [UInt8]? = nil
   ) {
     self.method = method
     self.path = path
     self.contentLength = contentLength
     self.isChunked = isChunked
     expectsContinue = false
-    unsafe source = .fields(headers: headers, query: query, peer: peer)
+    unsafe source = .fields(headers: headers, query: query, peer: peer, certificate: certificate)
   }
 
   /// The value of the first header field of this name, whatever its case; without the blanks around it.
@@ -91,7 +91,7 @@ package struct RequestHead: ~Copyable {
       case .connection(let connection):
         return unsafe sluice_http_header_count(
           connection, UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self), bytes.count)
-      case .fields(let headers, _, _):
+      case .fields(let headers, _, _, _):
         return headers.count { unsafe isSame($0.0, bytes) }
       }
     }
@@ -111,7 +111,7 @@ package struct RequestHead: ~Copyable {
   /// The client's numeric address, without the port.
   package var peer: String {
     switch source {
-    case .fields(_, _, let peer): return peer
+    case .fields(_, _, let peer, _): return peer
     case .connection(let connection):
       guard let address = unsafe sluice_http_peer(connection) else { return "" }
       return unsafe SocketAddress.text(of: address)
@@ -121,7 +121,7 @@ package struct RequestHead: ~Copyable {
   /// The same without making a text of it.
   package var clientAddress: ClientAddress {
     switch source {
-    case .fields(_, _, let peer): return ClientAddress(peer) ?? ClientAddress()
+    case .fields(_, _, let peer, _): return ClientAddress(peer) ?? ClientAddress()
     case .connection(let connection):
       guard let address = unsafe sluice_http_peer(connection) else { return ClientAddress() }
       return unsafe ClientAddress(address)
@@ -143,6 +143,7 @@ package struct RequestHead: ~Copyable {
   /// The certificate (DER) that the client showed in its TLS handshake, if one of the configured authorities vouches for
   /// it.
   package var clientCertificate: [UInt8]? {
+    if case .fields(_, _, _, let certificate) = source { return certificate }
     guard case .connection(let connection) = source, let context = unsafe sluice_http_record(connection) else {
       return nil
     }
@@ -158,12 +159,12 @@ package struct RequestHead: ~Copyable {
   }
 
   private var headers: [(String, String)] {
-    if case .fields(let headers, _, _) = source { return headers }
+    if case .fields(let headers, _, _, _) = source { return headers }
     return []
   }
 
   private var parameters: [(String, String)] {
-    if case .fields(_, let query, _) = source { return query }
+    if case .fields(_, let query, _, _) = source { return query }
     return []
   }
 

@@ -43,6 +43,10 @@ extension ServerCore {
     switch handler.begin(head) {
     case .receive(let receiver):
       unsafe exchange.progress.receiver = receiver
+      if hasBody, receiver.keepsTime {
+        unsafe exchange.progress.bodyDeadline = Deadline.never
+        _ = record.deadline.set(.body, at: Deadline.never)
+      }
       receiver.began(exchange)
       return true
     case .upgrade(let upgrade):
@@ -87,7 +91,7 @@ extension ServerCore {
     let until = unsafe exchange.startedAt / 1_000_000 + limits.body + exchange.progress.pausedTime + earned
     guard unsafe until > exchange.progress.bodyDeadline + 100 else { return true }
     unsafe exchange.progress.bodyDeadline = until
-    return record.deadline.set(.body, at: until)
+    return exchange.awaitBody(until: until)
   }
 
   /// All of the body is there, or a suspended connection goes on.

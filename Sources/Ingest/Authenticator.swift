@@ -1,14 +1,15 @@
-import Crypto
 package import HTTP
 package import Keys
 package import Operations
 import Synchronization
 
 /// Decides who may send: by the key that a request presents, or else by the client certificate that stands for one, if keys
-/// are asked for at all.
+/// are asked for at all. What a browser adds by itself lets only pages in that may use it.
 package final class Authenticator: Sendable {
   /// nil: everybody may send everything.
   private let ring: KeyRing?
+  /// Which pages may use what a browser adds by itself.
+  private let pages: CrossOrigin
   private let now: @Sendable () -> Int64
   /// Nanoseconds.
   let clock: @Sendable () -> Int64
@@ -27,15 +28,20 @@ package final class Authenticator: Sendable {
 
   /// - Parameters:
   ///   - ring: nil: no key is asked for.
+  ///   - origins: whose pages may use what a browser adds by itself, as `CrossOrigin` has them.
   ///   - addressPolicy: how many readings each address may send; nil: any number.
   ///   - now: milliseconds since 1970.
   ///   - clock: nanoseconds of a clock that never goes back.
   package init(
-    ring: KeyRing?, addressPolicy: RatePolicy? = nil, metrics: Metrics,
+    ring: KeyRing?, origins: [String] = [], addressPolicy: RatePolicy? = nil, metrics: Metrics,
     now: @escaping @Sendable () -> Int64 = Clock.nowMilliseconds,
     clock: @escaping @Sendable () -> Int64 = Clock.monotonicNanoseconds
   ) {
     self.ring = ring
+    var pages = CrossOrigin()
+    pages.origins = origins
+    pages.others = .refused
+    self.pages = pages
     self.addressPolicy = addressPolicy
     self.now = now
     self.clock = clock
@@ -46,7 +52,7 @@ package final class Authenticator: Sendable {
   }
 
   /// What the client of a request may do; 401 when its key is missing or good for nothing, 403 when it is not for this
-  /// dialect.
+  /// dialect, or is used by a page that may not.
   ///
   /// - Parameters:
   ///   - dialect: what the body is written in, as it stands in the keys file; nil where none matters.
@@ -54,17 +60,22 @@ package final class Authenticator: Sendable {
   package func authenticate(
     _ head: borrowing RequestHead, dialect: String?, places: CredentialPlaces = []
   ) -> Result<Grant, Refusal> {
-    guard let ring else { return .success(Grant(nil, address: address(of: head), self)) }
+    guard let ring else { return .success(Grant(nil, by: nil, address: address(of: head), self)) }
     switch Credentials.presented(head, in: places) {
-    case .nothing:
-      guard let certificate = head.clientCertificate else { return .failure(refuse(.missing)) }
-      let digest = certificate.withUnsafeBytes { Digest(of: $0) }
-      let address = addressPolicy == nil ? nil : address(of: head)
-      return admit(ring.find(certificate: digest, at: now()), dialect, address)
+    case .nothing: return .failure(refuse(.missing))
     case .other: return .failure(refuse(.unknown))
-    case .secret(let digest):
+    case .one(let credential):
+      // Before it is looked up, so that such a page does not find out whether there is a key.
+      if credential.isAmbient, let answer = pages.refusal(head) { return .failure(refuse(.origin, answer)) }
       let address = addressPolicy == nil ? nil : address(of: head)
-      return admit(ring.find(digest, at: now()), dialect, address)
+      return admit(find(credential, in: ring), by: credential, dialect, address)
+    }
+  }
+
+  private func find(_ credential: Credential, in ring: KeyRing) -> KeyRing.Finding {
+    switch credential {
+    case .secret(let digest), .password(let digest): ring.find(digest, at: now())
+    case .certificate(let digest): ring.find(certificate: digest, at: now())
     }
   }
 
@@ -73,15 +84,17 @@ package final class Authenticator: Sendable {
     head.connectionValue { addresses.account(of: $0.network) }
   }
 
-  /// The grant as it is now, for a connection that lives on: the key's limits may have changed, and it may have expired or
-  /// been revoked.
+  /// The grant as it is now, for a connection that lives on: the key's limits may have changed, it may have expired or been
+  /// revoked, and what it was found by may be another key's or nobody's.
   package func renew(_ grant: Grant, dialect: String) -> Result<Grant, Refusal> {
-    guard let ring, let key = grant.key else { return .success(grant) }
-    return admit(ring.find(id: key.key.id, at: now()), dialect, grant.address)
+    guard let ring, let key = grant.key, let credential = grant.credential else { return .success(grant) }
+    let finding = find(credential, in: ring)
+    if case .valid(let found) = finding, found.key.id != key.key.id { return .failure(refuse(.unknown)) }
+    return admit(finding, by: credential, dialect, grant.address)
   }
 
   private func admit(
-    _ finding: KeyRing.Finding, _ dialect: String?, _ address: Account?
+    _ finding: KeyRing.Finding, by credential: Credential, _ dialect: String?, _ address: Account?
   ) -> Result<Grant, Refusal> {
     switch finding {
     case .unknown: return .failure(refuse(.unknown))
@@ -90,7 +103,7 @@ package final class Authenticator: Sendable {
     case .valid(let key):
       if let dialect, !key.mayUse(dialect: dialect) { return .failure(refuse(.dialect, Self.forbidden(dialect))) }
       key.account.lastUsed.store(now(), ordering: .relaxed)
-      return .success(Grant(key, address: address, self))
+      return .success(Grant(key, by: credential, address: address, self))
     }
   }
 

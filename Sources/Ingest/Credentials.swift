@@ -19,17 +19,35 @@ package struct CredentialPlaces: OptionSet, Sendable {
   package static let webSocket: CredentialPlaces = [.keyQuery, .subprotocol]
 }
 
+/// What a client may be let in with.
+enum Credential: Equatable, Sendable {
+  /// What whoever makes the request has to know.
+  case secret(Digest)
+  /// A secret as the password of Basic authentication.
+  case password(Digest)
+  /// A client certificate (DER).
+  case certificate(Digest)
+
+  /// Whether a browser adds it by itself, whichever page makes the request.
+  var isAmbient: Bool {
+    switch self {
+    case .secret: false
+    case .password, .certificate: true
+    }
+  }
+}
+
 /// What a request presents as its key.
 enum Credentials {
   enum Presented: Equatable {
     case nothing
     /// Something that no key looks like.
     case other
-    case secret(Digest)
+    case one(Credential)
   }
 
-  /// The first that is there, in this order: `Authorization`, `X-API-Key`, and then the places that are named. So there is
-  /// one digest for a request, however many secrets it brings.
+  /// The first that is there, in this order: `Authorization`, `X-API-Key`, the places that are named, and then the client's
+  /// certificate. So there is one digest for a request, however many secrets it brings.
   static func presented(_ head: borrowing RequestHead, in places: CredentialPlaces) -> Presented {
     var presented = Presented.nothing
     head.lendHeader("Authorization") { presented = authorization($0) }
@@ -43,11 +61,14 @@ enum Credentials {
     for (place, name) in [(CredentialPlaces.influxQuery, "p"), (.keyQuery, "key")] where places.contains(place) {
       if var value = head.query(name) { return value.withUTF8 { secret(UnsafeRawBufferPointer($0)) } }
     }
-    return .nothing
+    guard let certificate = head.clientCertificate else { return .nothing }
+    return .one(.certificate(certificate.withUnsafeBytes { Digest(of: $0) }))
   }
 
-  private static func secret(_ text: UnsafeRawBufferPointer) -> Presented {
-    Secret.digest(text).map(Presented.secret) ?? .other
+  private static func secret(
+    _ text: UnsafeRawBufferPointer, as credential: (Digest) -> Credential = Credential.secret
+  ) -> Presented {
+    Secret.digest(text).map { .one(credential($0)) } ?? .other
   }
 
   /// `Bearer KEY`; `Basic` with the key as password and any user name; `Token KEY` or `Token USER:KEY` (InfluxDB); or just
@@ -62,7 +83,7 @@ enum Credentials {
     if equals(scheme, "token") { return secret(behindColon(rest)) }
     // Longer ones hold no key that anybody would have.
     if equals(scheme, "basic"), rest.count <= 1_024, let decoded = Base64.decode(rest) {
-      return decoded.withUnsafeBytes { secret(behindColon($0)) }
+      return decoded.withUnsafeBytes { secret(behindColon($0), as: Credential.password) }
     }
     return .other
   }

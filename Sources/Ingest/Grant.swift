@@ -8,14 +8,17 @@ import Readings
 package struct Grant: Sendable {
   /// nil: nobody needs one.
   package let key: LiveKey?
+  /// What the key was found by.
+  let credential: Credential?
   /// The address's; nil: nobody asks for it.
   let address: Account?
   /// Whose share of memory and of the queue this takes from: the key's, or without keys the address's.
   let account: Account
   private let authenticator: Authenticator
 
-  init(_ key: LiveKey?, address: Account?, _ authenticator: Authenticator) {
+  init(_ key: LiveKey?, by credential: Credential?, address: Account?, _ authenticator: Authenticator) {
     self.key = key
+    self.credential = credential
     self.address = address
     account = key?.account ?? address ?? Account()
     self.authenticator = authenticator
@@ -73,7 +76,7 @@ extension Grant {
 /// Why a client is not let in, or not now.
 package struct Refusal: Error, Sendable {
   enum Reason: String, Sendable, CaseIterable {
-    case missing, unknown, expired, revoked, dialect, device, rate
+    case missing, unknown, expired, revoked, origin, dialect, device, rate
   }
 
   /// For the metrics only: a client learns what `response` says.

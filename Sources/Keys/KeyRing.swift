@@ -68,12 +68,6 @@ package final class KeyRing: Sendable {
     return Self.finding(key, at: now)
   }
 
-  /// Finds a key by its id, whose secret was presented earlier.
-  package func find(id: String, at now: Int64) -> Finding {
-    guard let key = state.withLock({ $0.keys[id] }) else { return .unknown }
-    return Self.finding(key, at: now)
-  }
-
   private static func finding(_ key: LiveKey, at now: Int64) -> Finding {
     switch key.key.state(at: now) {
     case .valid: .valid(key)

@@ -50,7 +50,8 @@ enum Access {
     do throws(KeyFile.Problem) {
       let watch = try KeyWatch(file, log: service.log.component("keys"), metrics: service.metrics)
       service.supervisor.start("keys") { [supervisor = service.supervisor] in watch.run(under: supervisor) }
-      return Authenticator(ring: watch.ring, addressPolicy: policy, metrics: service.metrics)
+      return Authenticator(
+        ring: watch.ring, origins: Self.origins(service.settings), addressPolicy: policy, metrics: service.metrics)
     } catch {
       throw .failed("\(Setting.keysFile.name) (\(file)): \(error)")
     }
@@ -69,16 +70,18 @@ enum Access {
       clientAuthorities: authorities.isEmpty ? nil : authorities)
   }
 
+  private static func origins(_ settings: Settings) -> [String] {
+    settings.string(.httpCORSOrigins).split(separator: ",").map { String($0.drop { $0 == " " }.prefix { $0 != " " }) }
+  }
+
   /// Which pages may send from a browser. Where no key is asked for, whoever looks at a foreign page would lend it his own
-  /// access to this address.
+  /// access to this address; where one is, the authenticator knows whether the browser added it by itself.
   func crossOrigin(_ settings: Settings) -> CrossOrigin {
     var policy = CrossOrigin()
     if case .off = self {
       policy.others = Self.isLoopback(settings.listenAddress(.httpListen)) ? .refusedLocally : .refused
     }
-    policy.origins = settings.string(.httpCORSOrigins).split(separator: ",").map {
-      String($0.drop { $0 == " " }.prefix { $0 != " " })
-    }
+    policy.origins = Self.origins(settings)
     policy.requestHeaders = [
       "Authorization", "Content-Type", "Content-Encoding", "Idempotency-Key", "X-API-Key", "traceparent",
     ]

@@ -124,13 +124,17 @@ import Testing
       settings: [
         "SLUICE_AUTH": "keys", "SLUICE_KEYS_FILE": "\(folder)/keys.json", "SLUICE_TLS_CERTIFICATE": server.certificate,
         "SLUICE_TLS_KEY": server.key, "SLUICE_TLS_CLIENT_CA": authority.certificate,
+        "SLUICE_HTTP_CORS_ORIGINS": "https://known.example",
       ])
     let port = TestServers.freePort()
     try roles.start("ingest", ["--http-listen", "127.0.0.1:\(port)"])
-    func status(_ certificate: [String], device: String = "mine", secret: String? = nil) throws -> String {
+    func status(
+      _ certificate: [String], device: String = "mine", secret: String? = nil, origin: String? = nil
+    ) throws -> String {
       try TestServers.run(
         ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30", "--cacert", server.certificate]
           + certificate + (secret.map { ["-H", "Authorization: Bearer \($0)"] } ?? [])
+          + (origin.map { ["-H", "Origin: \($0)"] } ?? [])
           + [
             "-H", "Content-Type: application/json", "-d", #"{"device":"\#(device)","sensor":"s","value":1}"#,
             "https://127.0.0.1:\(port)/v1/readings",
@@ -144,6 +148,10 @@ import Testing
     // A key goes before the certificate, also one that is good for nothing.
     #expect(try status(own("unknown"), secret: foreign.output) == "202")
     #expect(try status(own("known"), secret: "slk_x") == "401")
+    // A browser shows it for any page.
+    #expect(try status(own("known"), origin: "https://known.example") == "202")
+    #expect(try status(own("known"), origin: "https://evil.example") == "403")
+    #expect(try status(own("known"), secret: foreign.output, origin: "https://evil.example") == "202")
     // The keys file is followed here too.
     _ = try sluice(
       "keys", "create", "--name", "new", "--all-devices", "--certificate", fingerprint("\(folder)/unknown.pem"))

@@ -115,6 +115,49 @@ import Testing
     }
   }
 
+  /// As by another thread while the pause begins.
+  @Test func `It is cut off just before it is paused`() throws {
+    try withServer(settings { $0.bodyTimeout = .seconds(300) }) { server, _ in
+      let client = try RawClient(server.port)
+      client.send(request("POST", "/cut", "Content-Length: 1000000", body: "a"))
+      #expect(try client.response().status == 409)
+      #expect(try client.untilClosed() == "")
+    }
+  }
+
+  @Test func `A receiver that keeps the time itself gives as much as it likes`() throws {
+    try withServer(settings { $0.bodyTimeout = .milliseconds(300) }) { server, service in
+      let client = try RawClient(server.port)
+      func wait(_ count: Int) throws {
+        try eventually("it is paused") { service.held.withLock { $0.count } == count }
+        service.held.withLock { $0 }[count - 1].resume()
+        // Longer than another body may take, before the next piece comes.
+        usleep(700_000)
+        #expect(!client.hasNews)
+      }
+      client.send(request("POST", "/patient", "Content-Length: 3"))
+      usleep(700_000)
+      for (index, piece) in ["a", "b", "c"].enumerated() {
+        client.send(piece)
+        if index < 2 { try wait(index + 1) }
+      }
+      try eventually("it is paused") { service.held.withLock { $0.count } == 3 }
+      service.held.withLock { $0 }[2].resume()
+      #expect(try client.response().body == "abc")
+      // It may also be enough at any time.
+      client.send(request("POST", "/patient", "Content-Length: 3", body: "a"))
+      try wait(4)
+      service.held.withLock { $0 }[3].cutOff(.error(409, code: "cancelled", message: "no more"))
+      #expect(try client.response().status == 409)
+      // The next is like any other.
+      let other = try RawClient(server.port)
+      other.send(request("POST", "/patient", "Content-Length: 0"))
+      #expect(try other.response().status == 200)
+      other.send(request("POST", "/echo", "Content-Length: 3", body: "a"))
+      #expect(try other.response().status == 408)
+    }
+  }
+
   @Test func `A client that left is noticed when it goes on`() throws {
     try withServer { server, service in
       let client = try RawClient(server.port)

@@ -8,7 +8,8 @@ import Testing
 /// `/echo`: the body. `/later`: the body, from another thread. `/limit/n`: refuses a body of more than n bytes, at the
 /// head or while it comes. `/stutter`: the body, of which each piece makes the client wait for another thread; `/paused`: for
 /// the test; `/again`: the body, when it is asked for the second time. `/delayed`: the body, later. `/held`: suspended until the test answers. `/gate`: the same, and the serving thread stands still
-/// until the test opens the gate. Everything else: what `begin` answers by itself.
+/// until the test opens the gate. `/patient`: as `/paused`, without the server's time for a body; `/cut`: the same, and each piece
+/// ends it before it is paused. Everything else: what `begin` answers by itself.
 final class TestService: RequestHandler {
   struct Counts: Equatable {
     var begun = 0
@@ -31,7 +32,7 @@ final class TestService: RequestHandler {
     let path = head.path
     switch path {
     case "/echo", "/later", "/held", "/gate", "/instant", "/nothing", "/twice", "/stutter", "/paused", "/again",
-      "/delayed":
+      "/delayed", "/patient", "/cut":
       return .receive(Receiver(self, path, limit: .max))
     case _ where path.hasPrefix("/limit/"):
       let limit = Int(path.dropFirst(7))!
@@ -82,6 +83,7 @@ final class TestService: RequestHandler {
       service.counts.withLock { $0.alive += 1 }
     }
 
+    var keepsTime: Bool { path == "/patient" || path == "/cut" }
     private var exchange: Exchange?
 
     func began(_ exchange: Exchange) { self.exchange = exchange }
@@ -95,7 +97,8 @@ final class TestService: RequestHandler {
         exchange.pause()
         service.workers.async { exchange.resume() }
       }
-      if path == "/paused", let exchange {
+      if path == "/cut" { exchange?.cutOff(.error(409, code: "cancelled", message: "no more")) }
+      if path == "/paused" || keepsTime, let exchange {
         exchange.pause()
         service.held.withLock { $0.append(exchange) }
       }

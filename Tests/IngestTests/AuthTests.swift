@@ -16,10 +16,10 @@ private final class KeyedRoutes {
   let ring = KeyRing()
   let authenticator: Authenticator
   private(set) var secrets: [String: String] = [:]
+  private(set) var file = KeyFile()
   let clock = TestNanoseconds()
 
   init(_ publisher: FakePublisher = FakePublisher(reportsAtOnce: true), addressPolicy: RatePolicy? = nil) throws {
-    var file = KeyFile()
     for name in Self.names {
       secrets[name] = try file.create(name: name, at: 0) { key in
         key.prefixes = [""]
@@ -37,8 +37,8 @@ private final class KeyedRoutes {
     ring.replace(with: file.keys)
     let metrics = Metrics()
     authenticator = Authenticator(
-      ring: ring, addressPolicy: addressPolicy, metrics: metrics, now: { Routes.now },
-      clock: { [clock] in clock.now })
+      ring: ring, origins: ["https://known.example"], addressPolicy: addressPolicy, metrics: metrics,
+      now: { Routes.now }, clock: { [clock] in clock.now })
     routes = Routes(publisher, waiting: 1_000, metrics: metrics, authenticator: authenticator)
   }
 
@@ -261,6 +261,60 @@ private final class TestNanoseconds: Sendable {
     #expect(send("2001:db8:0:1::1", as: "everything").status == 202)
   }
 
+  // MARK: Browsers
+
+  /// What an attacker's page can have a browser send with what its user has entered once, and without asking first.
+  @Test func whatABrowserAddsByItselfIsNotForForeignPages() throws {
+    let keyed = try KeyedRoutes()
+    let key = try #require(keyed.secrets["everything"])
+    let basic = ("Authorization", "basic \(Self.base64("anybody:\(key)"))")
+    let origins = ["https://evil.example", "null", "", "http://known.example", "https://sluice.example.evil", nil]
+    for origin in origins + ["https://known.example", "https://sluice.example"] {
+      let isForeign = origin.map { $0 != "https://known.example" && $0 != "https://sluice.example" } ?? false
+      let headers = [("Host", "sluice.example")] + (origin.map { [("Origin", $0)] } ?? [])
+      let own = keyed.routes.send(reading(), headers + [basic])
+      #expect(own.status == (isForeign ? 403 : 202), "\(origin ?? "none"): \(own.text)")
+      #expect(own.errorCode == (isForeign ? "foreign_origin" : nil))
+      let plain = ("Content-Type", "text/plain")
+      let lines = keyed.routes.post("/api/v2/write", "m,host=h v=1", headers + [basic, plain])
+      #expect(lines.status == (isForeign ? 403 : 204) && (!isForeign || lines.text.contains("pages of this origin")))
+      // A page has to know these.
+      for header in [
+        ("Authorization", "Bearer \(key)"), ("Authorization", key), ("Authorization", "Token \(key)"),
+        ("X-API-Key", key),
+      ] {
+        #expect(keyed.routes.send(reading(), headers + [header]).status == 202)
+      }
+      let query = keyed.routes.post("/write", "m,host=h v=1", headers + [plain], [("p", key)])
+      #expect(query.status == 204)
+    }
+    #expect(keyed.routes.metric(#"sluice_auth_refused_total{reason="origin"}"#) == 10)
+    // Nothing tells such a page whether the password is right.
+    let wrong = ("Authorization", "Basic \(Self.base64("anybody:\(Secret.make())"))")
+    #expect(keyed.routes.send(reading(), [wrong, ("Origin", "https://evil.example")]).status == 403)
+  }
+
+  @Test func aCertificateIsNotForForeignPagesEither() throws {
+    let keyed = try KeyedRoutes()
+    let certificate: [UInt8] = [1, 2, 3]
+    let key = try #require(keyed.secrets["one"])
+    var keys = keyed.file.keys
+    keys[0].certificates = [certificate.withUnsafeBytes { Digest(of: $0) }]
+    keyed.ring.replace(with: keys)
+    func admitted(_ headers: [(String, String)], _ query: [(String, String)] = []) -> String? {
+      let head = RequestHead(method: .get, path: "/", headers: headers, query: query, certificate: certificate)
+      return try? keyed.authenticator.authenticate(head, dialect: "x", places: .webSocket).get().key?.key.name
+    }
+    let evil = ("Origin", "https://evil.example")
+    #expect(admitted([]) == "everything" && admitted([("Origin", "https://known.example")]) == "everything")
+    #expect(admitted([evil]) == nil)
+    // What the page knows goes before the certificate.
+    #expect(admitted([evil, ("X-API-Key", key)]) == "one" && admitted([evil], [("key", key)]) == "one")
+    #expect(admitted([evil, ("Sec-WebSocket-Protocol", "sluice, \(key)")]) == "one")
+  }
+
+  // MARK: What lives on
+
   @Test func aGrantIsRenewedOrNot() throws {
     let keyed = try KeyedRoutes()
     let head = RequestHead(method: .get, path: "/", headers: [keyed.bearer("one")])
@@ -268,6 +322,58 @@ private final class TestNanoseconds: Sendable {
     #expect(throws: Never.self) { try keyed.authenticator.renew(grant, dialect: "sluice").get() }
     keyed.ring.replace(with: [])
     #expect(throws: Refusal.self) { try keyed.authenticator.renew(grant, dialect: "sluice").get() }
+  }
+
+  @Test func aSecretThatWasRotatedAwayIsNotRenewed() throws {
+    let keyed = try KeyedRoutes()
+    func admitted(_ secret: String) throws -> Grant {
+      let head = RequestHead(method: .get, path: "/", headers: [("X-API-Key", secret)])
+      return try keyed.authenticator.authenticate(head, dialect: "sluice").get()
+    }
+    func isRenewed(_ grant: Grant) -> Bool {
+      if case .success = keyed.authenticator.renew(grant, dialect: "sluice") { true } else { false }
+    }
+    let old = try admitted(keyed.secrets["one"] ?? "")
+    for (grace, age, isGood) in [(0, 0, false), (1_000, 999, true), (1_000, 1_000, false)] as [(Int64, Int64, Bool)] {
+      var file = keyed.file
+      let new = try file.rotate("one", grace: grace, at: Routes.now - age).secret
+      keyed.ring.replace(with: file.keys)
+      #expect(isRenewed(old) == isGood, "\(grace), \(age)")
+      #expect(try isRenewed(admitted(new)))
+    }
+    // The renewed grant goes by the same secret.
+    var file = keyed.file
+    _ = try file.rotate("one", grace: 1_000, at: Routes.now)
+    keyed.ring.replace(with: file.keys)
+    let renewed = try keyed.authenticator.renew(old, dialect: "sluice").get()
+    _ = try file.rotate("one", grace: 0, at: Routes.now)
+    keyed.ring.replace(with: file.keys)
+    #expect(!isRenewed(renewed))
+  }
+
+  @Test func aCertificateThatWasTakenOutOfItsKeyIsNotRenewed() throws {
+    let keyed = try KeyedRoutes()
+    let certificate: [UInt8] = [1, 2, 3]
+    /// With the certificate in that key.
+    func use(_ index: Int?) {
+      var keys = keyed.file.keys
+      if let index { keys[index].certificates = [certificate.withUnsafeBytes { Digest(of: $0) }] }
+      keyed.ring.replace(with: keys)
+    }
+    func isRenewed(_ grant: Grant) -> Bool {
+      if case .success = keyed.authenticator.renew(grant, dialect: "sluice") { true } else { false }
+    }
+    use(0)
+    let head = RequestHead(method: .get, path: "/", certificate: certificate)
+    let grant = try keyed.authenticator.authenticate(head, dialect: "sluice").get()
+    #expect(grant.key?.key.name == "everything" && isRenewed(grant))
+    use(nil)
+    #expect(!isRenewed(grant))
+    // Nor does a connection become another key's.
+    use(1)
+    #expect(!isRenewed(grant))
+    use(0)
+    #expect(isRenewed(grant))
   }
 
   @Test func whoHoldsHisShareDoesNotKeepOthersOut() throws {

@@ -163,13 +163,60 @@ import Testing
     }
   }
 
-  @Test func aClientSaysNothing() throws {
-    try withServed(.jobs { $0.silence = .seconds(1) }) { served in
+  /// Jobs have a silence of their own, shorter or longer than the time that other bodies have.
+  @Test(arguments: [Duration.milliseconds(200), .seconds(20)]) func aClientSaysNothing(_ bodyTimeout: Duration) throws {
+    var options = Served.Options.jobs { $0.silence = .seconds(1) }
+    options.bodyTimeout = bodyTimeout
+    try withServed(options) { served in
       let connection = try JobConnection(served.server.port)
-      connection.send(Array("\(reading("first"))\n".utf8))
-      let answer = try connection.connection.receive()
-      #expect(answer.status == 408 && answer.text.contains("nothing came for"), "\(answer)")
-      #expect(try served.onlyJob().state == "failed")
+      connection.send(Array(numbered(0..<8).utf8))
+      let answer = try connection.connection.receiveWhole()
+      let text = String(decoding: answer.body, as: UTF8.self)
+      let job = try served.onlyJob()
+      #expect(answer.status == 408 && text.contains("nothing came for 1.0 seconds; accepted until then: 0"), "\(text)")
+      #expect(answer.headers.contains { $0 == ("Location", "/v1/jobs/\(job.id)") }, "\(answer.headers)")
+      #expect(job.state == "failed" && job.reason?.contains("nothing came for") == true)
+    }
+  }
+
+  @Test func aPipeMayBeSlow() throws {
+    var options = Served.Options.jobs { $0.silence = .seconds(10) }
+    options.bodyTimeout = .milliseconds(200)
+    try withServed(options) { served in
+      let job = try JobConnection(served.server.port)
+      for number in 0..<8 {
+        job.send(Array(numbered(number..<number + 1).utf8))
+        usleep(150_000)
+      }
+      job.finish()
+      #expect(try job.connection.receive().status == 202)
+      #expect(try values(served).sorted().elementsEqual(0..<8))
+    }
+  }
+
+  /// What the rate of its key holds up does not count as the client's silence.
+  @Test func aClientMayBeSilentWhileItsJobIsHeldUp() throws {
+    var file = KeyFile()
+    let secret = try file.create(name: "slow", at: 0) { ($0.prefixes, $0.rate, $0.burst) = ([""], 200, 100) }.secret
+    let ring = KeyRing()
+    ring.replace(with: file.keys)
+    var options = Served.Options.jobs { $0.silence = .seconds(2) }
+    options.bodyTimeout = .milliseconds(200)
+    options.keys = ring
+    try withServed(options) { served in
+      let packed = try Deflater.compress(Array(String(repeating: "\(reading())\n", count: 1_000).utf8))
+      let job = try JobConnection(
+        served.server.port, "Content-Type: application/x-ndjson", "Content-Encoding: gzip",
+        "Authorization: Bearer \(secret)")
+      // All but the end of what is packed, so that few bytes are much to do.
+      job.send(packed.dropLast(8))
+      try eventually("the rate has allowed what came") {
+        try served.jobs(headers: [("Authorization", "Bearer \(secret)")]).first?.accepted ?? 0 > 400
+      }
+      job.send(packed.suffix(8))
+      job.finish()
+      let answer = try job.connection.receive()
+      #expect(answer.status == 202 && answer.text.contains("\"accepted\":1000"), "\(answer)")
     }
   }
 
@@ -226,12 +273,13 @@ import Testing
       // More than the rate ever allows at once: it waits.
       let paced = try served.postJob(Array(numbered(0..<500).utf8), bearer(slow))
       #expect(paced.status == 202 && paced.text.contains("\"accepted\":500"), "\(paced.text)")
-      // A key that is revoked while its job is running.
+      // A secret that is rotated away while its job is running.
       let connection = try JobConnection(
         served.server.port, "Content-Type: application/x-ndjson", "Authorization: Bearer \(mine)")
       connection.send(Array(numbered(0..<1_000).utf8))
       try eventually("it runs") { try served.jobs(headers: bearer(mine)).first?.accepted ?? 0 > 100 }
-      ring.replace(with: file.keys.filter { $0.name != "mine" })
+      _ = try file.rotate("mine", grace: 0, at: 1)
+      ring.replace(with: file.keys)
       connection.send(Array(numbered(0..<1_000).utf8))
       #expect(try connection.connection.receive().status == 401)
     }

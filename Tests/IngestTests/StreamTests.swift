@@ -90,10 +90,23 @@ import WebSocket
       client.send(reading("another"))
       let refused = try client.answer()
       #expect(refused["accepted"] as? Int == 0 && refused["rejected"] as? Int == 1, "\(refused)")
-      ring.replace(with: [])
+      // A page of another origin has to know the key; its browser does not.
+      let evil = "Origin: https://evil.example"
+      let basic = "Authorization: Basic \(Data("any:\(made.secret)".utf8).base64EncodedString())"
+      #expect(try WebSocketClient(port: port, headers: handshake + [basic]).status == 101)
+      #expect(try WebSocketClient(port: port, headers: handshake + [basic, evil]).status == 403)
+      #expect(try WebSocketClient(port: port, headers: handshake + [subprotocol, evil]).status == 101)
+      let rotated = try file.rotate("one", grace: 0, at: 1)
+      ring.replace(with: file.keys)
       client.send(reading("mine"))
       #expect(try client.untilClosed().last?.closeCode == 1008)
-      #expect(try served.stored().map(\.key) == ["mine"])
+      let next = try WebSocketClient(port: port, headers: handshake + ["X-API-Key: \(rotated.secret)"])
+      next.send(reading("mine"))
+      #expect(try next.receive()?.text == #"{"seq":0,"accepted":1}"#)
+      ring.replace(with: [])
+      next.send(reading("mine"))
+      #expect(try next.untilClosed().last?.closeCode == 1008)
+      #expect(try served.stored().map(\.key) == ["mine", "mine"])
     }
   }
 

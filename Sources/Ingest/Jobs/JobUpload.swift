@@ -15,6 +15,10 @@ final class JobUpload: BodyReceiver {
   /// Used on the connection's thread alone.
   private var exchange: Exchange?
 
+  /// How long nothing may come is the job's to say: with its thread held up by Kafka, or by its key's rate, a client that
+  /// is silent meanwhile keeps nobody waiting.
+  var keepsTime: Bool { true }
+
   func began(_ exchange: Exchange) {
     self.exchange = exchange
     inbox.begin(exchange)
