@@ -14,6 +14,8 @@ final class BridgeLoop {
   private static let portion = 500
   /// Connections that end sooner are failures in a row: waits between them grow.
   private static let steadyTime: Duration = .seconds(10)
+  /// After so many cuts in a row it is likely that another client has the same id.
+  private static let suspectCuts = 3
 
   private let bridge: BridgeService
   private let subscriber: MQTTSubscriber
@@ -26,6 +28,10 @@ final class BridgeLoop {
   private var hasAcknowledged = false
   /// Whether it was waited for messages on this connection.
   private var hasWaited = false
+  /// Connections in a row that worked, and were soon cut.
+  private var cuts = 0
+  /// When the batch in hand is to be over, once a stop is asked for.
+  private var stopEnds: Duration?
 
   init(_ bridge: BridgeService, _ forwarder: Forwarder, _ supervisor: Supervisor) {
     self.bridge = bridge
@@ -54,11 +60,15 @@ final class BridgeLoop {
         subscriber.drop()
         // A stop interrupts what the broker is waited for with.
         if supervisor.isStopping { return }
-        bridge.state.failing("\(error)")
+        let isSteady = Clock.monotonic() - start >= Self.steadyTime
+        cuts = hasWaited && error.isCut && !isSteady ? cuts + 1 : 0
+        let id = bridge.configuration.mqtt.clientID
+        let suspicion = cuts < Self.suspectCuts ? "" : "; another client may have the client id \(id)"
+        bridge.state.failing("\(error)\(suspicion)")
         bridge.metrics.outages.with(error.cause).increment()
         // Kafka that takes some batches and others not gets the next, smaller one soon.
         let isProgress = hasAcknowledged && error.cause == Setback.kafka
-        if isProgress || Clock.monotonic() - start >= Self.steadyTime { backoff.reset() }
+        if isProgress || isSteady { backoff.reset() }
         _ = supervisor.waitForStop(timeout: backoff.next())
       }
     }
@@ -67,9 +77,13 @@ final class BridgeLoop {
   /// One connection, until Kafka goes away or a stop is asked for.
   private func serve() throws(Setback) {
     try asking { () throws(MQTTError) in
-      _ = try subscriber.connect(timeout: Self.answerTimeout)
+      let hasSession = try subscriber.connect(timeout: Self.answerTimeout)
+      let subscriptions = bridge.subscriptions
       // Also where there is a session: one that a broker read back after a crash may lack its latest subscriptions.
-      try subscriber.subscribe(bridge.filters, timeout: Self.answerTimeout)
+      // QoS 2 has no advantage here: see MQTTSubscriber.
+      try subscriber.subscribe(subscriptions.wanted.map { ($0, qos: 1) }, timeout: Self.answerTimeout)
+      // Only now, for what is published while there is no subscription is lost.
+      if hasSession { try subscriber.unsubscribe(subscriptions.former, timeout: Self.answerTimeout) }
     }
     while !supervisor.isStopping, bridge.readings.unavailability == nil {
       try takeBatch()
@@ -96,13 +110,13 @@ final class BridgeLoop {
         if messages.isEmpty { break }
         if count == 0 { start = Clock.monotonic() }
         count += messages.count
-        bytes += messages.reduce(0) { $0 + $1.payload.count }
+        bytes += messages.reduce(0) { $0 + $1.byteCount }
         metrics.received.increment(by: messages.count)
-        try forwarder.begin(messages) { patience }
+        try forwarder.begin(messages, patience: patience)
       } while count < limit.current && bytes < BridgeService.batchBytes
       if count == 0 { return }
       metrics.batchSizes.observe(Double(count))
-      try forwarder.finish { patience }
+      try forwarder.finish(patience: patience)
     } catch {
       forwarder.abandon()
       if error.cause == Setback.kafka { limit.failed(count: count) }
@@ -115,10 +129,19 @@ final class BridgeLoop {
     metrics.batchDuration.observe(Clock.monotonic() - start)
   }
 
-  /// How long Kafka may take: a bit longer than the producer needs to find out that it takes too long, and not so long
-  /// that the broker takes this client for gone. With the shortest keep-alive, 5 s, half a second is left at worst.
-  private var patience: Duration {
-    min(bridge.configuration.deliveryTimeout + .seconds(2), subscriber.keepAliveBudget - .seconds(1))
+  /// How long Kafka may still take when it was waited for that long: a bit longer than the producer needs to find out that
+  /// it takes too long, and not so long that the broker takes this client for gone. With the shortest keep-alive, 5 s, half
+  /// a second is left at worst. Once a stop is asked for, not beyond the time for that: the broker will send again what is
+  /// not acknowledged.
+  private func patience(waited: Duration) -> Duration {
+    let configuration = bridge.configuration
+    let patience = min(
+      configuration.deliveryTimeout + .seconds(2) - waited, subscriber.keepAliveBudget - .seconds(1))
+    guard supervisor.isStopping else { return patience }
+    let now = Clock.monotonic()
+    let end = stopEnds ?? now + configuration.stopTimeout
+    stopEnds = end
+    return min(patience, end - now)
   }
 
   private func asking(_ body: () throws(MQTTError) -> Void) throws(Setback) {

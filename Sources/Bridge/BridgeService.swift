@@ -22,14 +22,18 @@ package final class BridgeService: Sendable {
     /// The session is always a lasting one, whatever `cleanSession` says.
     package var mqtt: MQTTConfiguration
     /// Group of the shared subscription, for several bridges to split the load; nil to get everything.
-    ///
-    /// The broker keeps a session's earlier subscriptions: with another group or other dialects, use another client id.
     package var group: String?
+    /// The group that a bridge under this client id may have had before, unless it was told another.
+    package var usualGroup: String?
     /// What is read of what there is.
     package var dialects: MQTTDialects
+    /// Base topic of Zigbee2MQTT, also where it is not read any more.
+    package var zigbeeBase: String
     package var bounds: TimeBounds
     /// What the producer was given. A keep-alive below twice this and 8 s gives a batch up sooner.
     package var deliveryTimeout: Duration
+    /// How long the batch in hand may take once a stop is asked for.
+    package var stopTimeout: Duration
     /// Messages of a batch, at most.
     package var batchMessages: Int
     /// Bytes of a payload; larger ones are dead letters.
@@ -40,15 +44,19 @@ package final class BridgeService: Sendable {
     package var deduplicates: Bool
 
     package init(
-      mqtt: MQTTConfiguration, group: String?, dialects: MQTTDialects = MQTTDialects(), bounds: TimeBounds,
-      deliveryTimeout: Duration, batchMessages: Int = 5_000, payloadLimit: Int = 256 << 10, readingsLimit: Int = 1_000,
+      mqtt: MQTTConfiguration, group: String?, usualGroup: String? = nil, dialects: MQTTDialects = MQTTDialects(),
+      zigbeeBase: String = Zigbee2MQTT.defaultBase, bounds: TimeBounds, deliveryTimeout: Duration,
+      stopTimeout: Duration, batchMessages: Int = 5_000, payloadLimit: Int = 256 << 10, readingsLimit: Int = 1_000,
       deduplicates: Bool = true
     ) {
       self.mqtt = mqtt
       self.group = group
+      self.usualGroup = usualGroup
       self.dialects = dialects
+      self.zigbeeBase = zigbeeBase
       self.bounds = bounds
       self.deliveryTimeout = deliveryTimeout
+      self.stopTimeout = stopTimeout
       self.batchMessages = batchMessages
       self.payloadLimit = payloadLimit
       self.readingsLimit = readingsLimit
@@ -56,7 +64,7 @@ package final class BridgeService: Sendable {
     }
   }
 
-  /// Bytes of a batch's payloads: what bounds the memory when messages are large.
+  /// Bytes of a batch: what bounds the memory when messages are large.
   static let batchBytes = 4 << 20
 
   let configuration: Configuration
@@ -91,8 +99,8 @@ package final class BridgeService: Sendable {
 
   /// Starts its thread.
   ///
-  /// When a stop is asked for, it finishes the batch in hand, which takes as long as Kafka does, at most the delivery
-  /// timeout and two seconds, then says good-bye to the broker, which keeps the session.
+  /// When a stop is asked for, it finishes the batch in hand, or leaves it to the next start when Kafka takes too long, then
+  /// says good-bye to the broker, which keeps the session.
   /// - Parameter ended: called when the thread has ended: to close the producer that it used.
   package func start(under supervisor: Supervisor, ended: @escaping @Sendable () -> Void) {
     supervisor.start("mqtt-bridge") { [self] in
@@ -109,11 +117,12 @@ package final class BridgeService: Sendable {
     supervisor.onStop("mqtt") { [subscriber] in subscriber.wake() }
   }
 
-  /// What to subscribe to.
-  var filters: [(String, qos: Int)] {
-    configuration.dialects.filters.map { filter in
-      // QoS 2 has no advantage here: see MQTTSubscriber.
-      (configuration.group.map { "$share/\($0)/\(filter)" } ?? filter, qos: 1)
+  var subscriptions: Subscriptions {
+    let known = [configuration.zigbeeBase, Zigbee2MQTT.defaultBase].flatMap { base in
+      MQTTDialects(MQTTDialects.Dialect.allCases, zigbeeBase: base).filters
     }
+    return Subscriptions(
+      to: configuration.dialects.filters, known: known, group: configuration.group,
+      usualGroup: configuration.usualGroup)
   }
 }

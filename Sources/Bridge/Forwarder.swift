@@ -8,6 +8,9 @@ import Readings
 ///
 /// A batch is begun in portions, on which Kafka works while the next is read.
 final class Forwarder {
+  /// How long Kafka may still take when it was waited for that long.
+  typealias Patience = (_ waited: Duration) -> Duration
+
   /// What was produced together.
   private struct Slice {
     let receipt: DeliveryReceipt
@@ -21,6 +24,8 @@ final class Forwarder {
   private static let sliceReadings = 5_000
   /// Readings that wait for Kafka, beyond which it is waited for: the producer's queue has an end.
   private static let waitingReadings = 10_000
+  /// How long Kafka is waited for until it is asked again how long it may take: a stop makes it less.
+  private static let glance: Duration = .milliseconds(100)
 
   private let readings: ReadingProducer
   private let deadLetters: DeadLetterProducer
@@ -30,6 +35,8 @@ final class Forwarder {
   private var buffer = ByteBuffer(capacity: 4096)
   private var hasToldOfTruncation = false
   private var slices: [Slice] = []
+  /// Letters to send when nothing else of the batch is under way, with which they could share a request.
+  private var postponed: [Refused] = []
   private var waiting = 0
   /// Messages of the batch.
   private var count = 0
@@ -50,9 +57,8 @@ final class Forwarder {
   /// Retained messages are left out. The broker sends them, marked as such, to whoever subscribes, so after every
   /// reconnection: they are the last known values, of a time that is not told, and were delivered unmarked when they
   /// were published.
-  /// - Parameter patience: how long Kafka may take from the moment of the call, where it has to be waited for.
   /// - Throws: when Kafka does not have all of the batch; it may have parts.
-  func begin(_ messages: [MQTTMessage], patience: () -> Duration) throws(Setback) {
+  func begin(_ messages: [MQTTMessage], patience: Patience) throws(Setback) {
     let now = Clock.nowMilliseconds()
     count += messages.count
     var next = 0
@@ -73,17 +79,19 @@ final class Forwarder {
 
   /// Waits until Kafka has all that was begun; the next message begins another batch.
   /// - Throws: when Kafka does not have all of the batch; it may have parts.
-  func finish(patience: () -> Duration) throws(Setback) {
+  func finish(patience: Patience) throws(Setback) {
     let now = Clock.nowMilliseconds()
     // The broker sends nothing more, or is not read, before it has the acknowledgements.
     if !slices.isEmpty { readings.flush() }
     while !slices.isEmpty { try settleFirst(now, patience) }
+    try sendPostponed(patience)
     count = 0
   }
 
   /// Forgets what was begun; reports that come yet do no harm.
   func abandon() {
     slices = []
+    postponed = []
     waiting = 0
     count = 0
   }
@@ -108,21 +116,55 @@ final class Forwarder {
     }
   }
 
-  /// Waits until Kafka has the slice that was produced first, or what is sent instead of parts of it.
-  private func settleFirst(_ now: Int64, _ patience: () -> Duration) throws(Setback) {
+  /// Waits until Kafka has the slice that was produced first, all but what it finds too large.
+  private func settleFirst(_ now: Int64, _ patience: Patience) throws(Setback) {
     let slice = slices.removeFirst()
-    var (receipt, readingCount, letters) = (slice.receipt, slice.readingCount, slice.letters)
+    let readingCount = slice.readingCount
     waiting -= readingCount
-    while true {
-      guard let failures = receipt.wait(timeout: patience()) else { throw .unanswered }
-      let failedReadings = failures.count { $0.index < readingCount }
-      readings.count(acknowledged: readingCount - failedReadings, failed: failedReadings)
-      count(letters, without: failures.lazy.map { $0.index - readingCount })
-      letters = try remedies(for: failures, letters, readingCount, count == 1 ? slice.only : nil, now)
-      guard !letters.isEmpty else { return }
-      readingCount = 0
-      receipt = DeliveryReceipt(count: letters.count)
+    let failures = try awaitFailures(of: slice.receipt, patience)
+    let failedReadings = failures.count { $0.index < readingCount }
+    readings.count(acknowledged: readingCount - failedReadings, failed: failedReadings)
+    count(slice.letters, without: failures.lazy.map { $0.index - readingCount })
+    try Self.checkSizeOnly(failures)
+    postponed += failures.dropFirst(failedReadings).map { slice.letters[$0.index - readingCount] }
+    guard failedReadings > 0 else { return }
+    // Kafka measures whole requests too, and then says so of each message in one: known only of one alone.
+    guard count == 1, let only = slice.only else { throw .refused(failures[0].error) }
+    postponed.append(Translation.refuse(only, reason: Translation.tooLarge, detail: "\(failures[0].error)", now: now))
+  }
+
+  /// Sends the letters that were too large, at least together with others: in smaller groups, and cut where one is too large
+  /// alone.
+  private func sendPostponed(_ patience: Patience) throws(Setback) {
+    var together = max(1, postponed.count / 4)
+    while !postponed.isEmpty {
+      let letters = Array(postponed.prefix(together))
+      let receipt = DeliveryReceipt(count: letters.count)
       publish(letters, after: 0, receipt)
+      readings.flush()
+      let failures = try awaitFailures(of: receipt, patience)
+      count(letters, without: failures.lazy.map(\.index))
+      try Self.checkSizeOnly(failures)
+      postponed.removeFirst(letters.count)
+      postponed.insert(
+        contentsOf: failures.compactMap { failure in
+          let refused = letters[failure.index]
+          return letters.count == 1 ? shortened(refused, failure.error) : refused
+        }, at: 0)
+      // Larger again, for it was perhaps a single one.
+      together = failures.isEmpty ? together * 2 : max(1, together / 4)
+    }
+  }
+
+  /// Waits for all reports of what was produced.
+  private func awaitFailures(
+    of receipt: DeliveryReceipt, _ patience: Patience
+  ) throws(Setback) -> [DeliveryReceipt.Failure] {
+    let start = Clock.monotonic()
+    while true {
+      let left = max(patience(Clock.monotonic() - start), .zero)
+      if let failures = receipt.wait(timeout: min(left, Self.glance)) { return failures }
+      guard left > .zero else { throw .unanswered }
     }
   }
 
@@ -134,33 +176,22 @@ final class Forwarder {
     }
   }
 
-  /// What to send instead of that which Kafka did not take. Only a message that is too large is the message's own fault;
-  /// it would be no smaller if it came again.
+  /// Only a message that is too large is the message's own fault; it would be no smaller if it came again.
   /// - Throws: the first failure that is Kafka's.
-  private func remedies(
-    for failures: [DeliveryReceipt.Failure], _ letters: [Refused], _ readingCount: Int, _ only: MQTTMessage?,
-    _ now: Int64
-  ) throws(Setback) -> [Refused] {
+  private static func checkSizeOnly(_ failures: [DeliveryReceipt.Failure]) throws(Setback) {
     if let failure = failures.first(where: { $0.error.code != .messageTooLarge }) { throw .refused(failure.error) }
-    var remedies: [Refused] = []
-    for failure in failures {
-      if failure.index < readingCount {
-        // Kafka measures whole requests too, and then says so of each message in one: known only of one alone.
-        guard let only else { throw .refused(failure.error) }
-        guard remedies.isEmpty else { continue }
-        remedies.append(Translation.refuse(only, reason: Translation.tooLarge, detail: "\(failure.error)", now: now))
-      } else {
-        var refused = letters[failure.index - readingCount]
-        tell(of: refused, failure.error)
-        if let shorter = refused.letter.shortened() {
-          refused.letter = shorter
-          remedies.append(refused)
-        } else {
-          metrics.discarded.increment()
-        }
-      }
+  }
+
+  /// What is sent in the place of a letter that is too large alone; nil when there is nothing left to cut.
+  private func shortened(_ refused: Refused, _ error: KafkaError) -> Refused? {
+    tell(of: refused, error)
+    guard let letter = refused.letter.shortened() else {
+      metrics.discarded.increment()
+      return nil
     }
-    return remedies
+    var shorter = refused
+    shorter.letter = letter
+    return shorter
   }
 
   /// Once: a device that sends one such message sends many.

@@ -15,22 +15,26 @@ package struct Chunker: Sendable {
     case tooLong(count: Int, lines: Int)
     /// The rest of such a line.
     case rest(count: Int, lines: Int)
+    /// Nothing more is to be taken. Of a text that may grow there may be bytes left: a record without an end.
     case end
   }
 
   private let framing: RecordFraming
   private let target: Int
   private let limit: Int
+  private let mayGrow: Bool
   /// Whether the rest of a line that is too long is still to come.
   package private(set) var isInLongLine = false
 
   /// - Parameters:
   ///   - target: bytes of a chunk, at most, unless a single record has more.
   ///   - limit: bytes of a record.
-  package init(_ framing: RecordFraming, target: Int = 64 << 10, limit: Int = 1 << 20) {
+  ///   - mayGrow: whether a last record without an end is left, for its writer may be in the middle of it.
+  package init(_ framing: RecordFraming, target: Int = 64 << 10, limit: Int = 1 << 20, mayGrow: Bool = false) {
     self.framing = framing
     self.target = target
     self.limit = max(target, limit)
+    self.mayGrow = mayGrow
   }
 
   /// - Parameters:
@@ -45,7 +49,7 @@ package struct Chunker: Sendable {
     }
     if bytes.count < target, !isLast { return .more(target) }
     let first = UnsafeRawBufferPointer(rebasing: bytes.prefix(target))
-    let isWhole = isLast && bytes.count <= target
+    let isWhole = isLast && bytes.count <= target && hasEnd(bytes)
     var count = 0
     var lines = 0
     var records: [ChunkRecord] = []
@@ -63,10 +67,10 @@ package struct Chunker: Sendable {
   /// A record that is longer than a chunk.
   private mutating func single(_ bytes: UnsafeRawBufferPointer, isLast: Bool) -> Cut {
     let first = UnsafeRawBufferPointer(rebasing: bytes.prefix(limit))
-    let isWhole = isLast && bytes.count <= limit
+    let isWhole = isLast && bytes.count <= limit && hasEnd(bytes)
     var length = framing.firstRecord(of: first, isLast: isWhole)
     if length == nil {
-      guard bytes.count >= limit else { return .more(min(limit, bytes.count + target)) }
+      guard bytes.count >= limit else { return isLast ? .end : .more(min(limit, bytes.count + target)) }
       // Quotes that do not end by now are taken for ones that never do.
       length = framing.firstRecord(of: first, isLast: true)
       if length == limit, first[limit - 1] != UInt8(ascii: "\n") || framing == .documents {
@@ -77,6 +81,17 @@ package struct Chunker: Sendable {
     let count = length ?? first.count
     return .chunk(
       count: count, lines: Self.lineEnds(first[..<count]), records: [ChunkRecord(line: 0, start: 0, end: count)])
+  }
+
+  /// Whether nothing that is added to a text can belong to its last record. That of a line may be a JSON object, which is
+  /// whole with its last bracket.
+  private func hasEnd(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard mayGrow else { return true }
+    guard framing == .lines else { return false }
+    let start = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    let line = UnsafeRawBufferPointer(rebasing: bytes[start...])
+    guard let end = RecordFraming.documents.firstRecord(of: line, isLast: false) else { return false }
+    return line[end...].allSatisfy { $0 <= 0x20 }
   }
 
   private static func lineEnds(_ bytes: Slice<UnsafeRawBufferPointer>) -> Int {

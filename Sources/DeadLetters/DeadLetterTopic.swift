@@ -32,6 +32,7 @@ package final class DeadLetterTopic {
       originPartitions = cluster.topics.first { $0.name == topic }?.partitions
       isOnMockCluster = try admin.isMockCluster(timeout: .seconds(5)) ?? false
     } catch {
+      if error.isMisconfiguration { throw .kafka(error) }
       throw DeadLettersError(
         "\(Setting.kafkaBrokers.name) (\(kafka.value("bootstrap.servers") ?? "")): \(error); start Kafka, or name "
           + "brokers that can be reached from here")
@@ -87,7 +88,7 @@ package final class DeadLetterTopic {
             + "use that one")
       }
       let low = extents[letter.place.partition]?.lowerBound ?? 0
-      guard putBack.note(marker, at: letter.place, low: low, originEnds: originEnds) else {
+      guard putBack.note(marker, at: letter.place, time: letter.time, low: low, originEnds: originEnds) else {
         throw DeadLettersError(
           "\(name): more letters were put back than can be kept in mind; let Kafka delete old ones")
       }

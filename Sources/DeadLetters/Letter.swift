@@ -67,10 +67,21 @@ package struct Letter: Sendable {
     return stated ?? timestamp
   }
 
+  static let receivedHeader = "received"
+
+  /// When Sluice got the message, in milliseconds since 1970; nil where the sink would not take the header for a time.
+  var received: Int64? {
+    guard let text = header(Self.receivedHeader), text.count <= 15,
+      text.allSatisfy({ $0 &- UInt8(ascii: "0") < 10 })
+    else { return nil }
+    return Int64(String(decoding: text, as: UTF8.self))
+  }
+
   /// Where the message was before.
   var origin: DeadLetter.Origin? {
     guard let topic = text(DeadLetter.Header.topic), let partition = text(DeadLetter.Header.partition),
-      let offset = text(DeadLetter.Header.offset), let partition = Int32(partition), let offset = Int64(offset)
+      let offset = text(DeadLetter.Header.offset), let partition = Int32(partition), let offset = Int64(offset),
+      partition >= 0, offset >= 0
     else { return nil }
     return DeadLetter.Origin(topic: topic, partition: partition, offset: offset)
   }

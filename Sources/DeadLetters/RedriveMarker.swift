@@ -21,7 +21,7 @@ struct RedriveMarker: Sendable, Equatable {
   }
 
   private static func add(_ offset: Int64, to ranges: inout [ClosedRange<Int64>]) {
-    if let last = ranges.last, last.upperBound + 1 == offset {
+    if let last = ranges.last, last.upperBound == offset - 1 {
       ranges[ranges.count - 1] = last.lowerBound...offset
     } else {
       ranges.append(offset...offset)

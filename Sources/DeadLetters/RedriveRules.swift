@@ -24,7 +24,7 @@ final class RedriveRules {
   /// - Parameter now: milliseconds since 1970.
   func decide(_ letter: Letter, now: Int64) -> RedriveDecision {
     if putBack.contains(letter.place) { return .skipped(.alreadyPutBack, detail: "a marker says so") }
-    if let origin = letter.origin, origin.topic == topic, putBack.contains(origin) {
+    if let origin = letter.origin, origin.topic == topic, putBack.contains(origin, received: letter.received) {
       return .skipped(
         .sameMessage, detail: "message \(origin.partition):\(origin.offset) was put back from another letter")
     }
@@ -57,7 +57,7 @@ final class RedriveRules {
   private func translate(
     _ letter: Letter, _ mqttTopic: String, _ headers: [(String, [UInt8]?)], _ now: Int64
   ) -> RedriveDecision {
-    let arrival = Self.received(letter) ?? now
+    let arrival = letter.received ?? letter.time ?? now
     do throws(ReadingError) {
       let readings = try translation.readings(
         topic: mqttTopic, payload: letter.value ?? [], arrival: min(arrival, now), now: now)
@@ -73,16 +73,8 @@ final class RedriveRules {
   /// then, and not when it was put back.
   private static func headers(of letter: Letter) -> [(String, [UInt8]?)] {
     var headers = letter.headers.filter { !$0.0.hasPrefix(DeadLetter.Header.prefix) }
-    if letter.header(receivedHeader) == nil, let received = received(letter) {
-      headers.append((receivedHeader, Array("\(received)".utf8)))
-    }
+    if letter.received == nil, let time = letter.time { headers.append((Letter.receivedHeader, Array("\(time)".utf8))) }
     headers.append((DeadLetter.Header.redrives, Array("\(letter.redrives + 1)".utf8)))
     return headers
-  }
-
-  private static let receivedHeader = "received"
-
-  private static func received(_ letter: Letter) -> Int64? {
-    letter.text(receivedHeader).flatMap { Int64($0) } ?? letter.time
   }
 }

@@ -101,7 +101,8 @@ package final class Redriver: Sendable {
     let limit = configuration.limit ?? .max
     let isDone = try topic.letters(filter, isStopping: isStopping) { (letter) throws(DeadLettersError) in
       guard taken < limit else { return false }
-      let decision = rules.decide(letter, now: Clock.nowMilliseconds())
+      let now = Clock.nowMilliseconds()
+      let decision = rules.decide(letter, now: now)
       if configuration.isDryRun { told(letter.place, decision) }
       switch decision {
       case .skipped(let reason, let detail): state.withLock { $0.skip(reason, letter.place, detail) }
@@ -109,7 +110,7 @@ package final class Redriver: Sendable {
       case .putBack(let messages):
         taken += 1
         let origin = letter.origin.flatMap { $0.topic == configuration.topic ? $0 : nil }
-        if let origin, !rules.putBack.note(origin) {
+        if let origin, !rules.putBack.note(origin, time: now) {
           throw DeadLettersError("more letters than can be kept in mind; give --limit or --since, and repeat")
         }
         batch.add(RedriveBatch.Entry(place: letter.place, origin: origin, messages: messages))

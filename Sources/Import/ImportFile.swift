@@ -21,6 +21,8 @@ package final class ImportFile {
   /// The bytes taken so far; of a compressed file, as they were before. A byte order mark in front counts.
   package private(set) var offset = 0
   package private(set) var isAtEnd = false
+  /// Whether its last record may be one that is still being written. What was packed was complete.
+  package var mayGrow: Bool { size != nil && inflater == nil }
   private let descriptor: Int32
   private let isOwned: Bool
   private var inflater: Inflater?

@@ -33,7 +33,7 @@ package struct ImportState: Equatable, Sendable {
     for line in lines {
       let words = line.split(separator: " ", maxSplits: 7)
       let numbers = words.prefix(5).compactMap { Int($0) }
-      guard words.count == 8, numbers.count == 5, numbers.allSatisfy({ $0 >= 0 }),
+      guard words.count == 8, numbers.count == 5, numbers.allSatisfy({ (0...1 << 56).contains($0) }),
         let low = UInt64(words[5], radix: 16),
         let high = UInt64(words[6], radix: 16)
       else { throw Malformed() }

@@ -152,7 +152,8 @@ package final class Importer: @unchecked Sendable {
     let (header, lines) = dialect == .csv ? try Self.header(file) : ([], 0)
     try file.skip(to: entry.offset)
     var line = max(entry.line, lines)
-    var chunker = Chunker(dialect.framing(header: header))
+    let mayGrow = plan.stateFile != nil && file.mayGrow
+    var chunker = Chunker(dialect.framing(header: header), mayGrow: mayGrow)
     var decoder = ChunkDecoder(
       dialect, mapping: plan.mapping, device: plan.device, header: header, context: context)
     var tooLong = 0
@@ -165,7 +166,11 @@ package final class Importer: @unchecked Sendable {
       shared.withLock { $0.bytes = read + file.consumed }
       switch file.withBytes({ chunker.cut($0, isLast: file.isAtEnd) }) {
       case .end:
-        if tooLong > 0 { try send(flight(tooLong)) }
+        if file.withBytes({ $0.contains { $0 > 0x20 } }) {
+          complain("\(path):\(line + 1): has no end yet: it is taken when it has one, or without --resume")
+        }
+        // Its rest, when it comes, is no line of its own.
+        if tooLong > 0, !mayGrow { try send(flight(tooLong)) }
         return
       case .more(let count): try file.fill(count)
       case .tooLong(let count, let lines):

@@ -15,7 +15,7 @@ package final class Admin: Sendable {
     unsafe rd_kafka_conf_set_log_cb(object.pointer, nil)
     logging?.register(in: object)
     // A consumer, for a producer that asks about a topic makes brokers that allow it create that.
-    let client = unsafe try object.makeClient(RD_KAFKA_CONSUMER)
+    let client = unsafe try object.makeClient(RD_KAFKA_CONSUMER, configuration)
     unsafe handle = ClientHandle(adopting: client, name: "the admin client", companion: logging)
   }
 

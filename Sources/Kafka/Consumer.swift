@@ -54,7 +54,7 @@ package final class Consumer: Sendable {
       ])
     context = ConsumerContext(handler: handler, observer: observer)
     context.register(in: object)
-    let client = unsafe try object.makeClient(RD_KAFKA_CONSUMER)
+    let client = unsafe try object.makeClient(RD_KAFKA_CONSUMER, configuration)
     _ = unsafe rd_kafka_poll_set_consumer(client)
     // To the main queue, and with that to the consumer's: log lines come out of the poll.
     _ = unsafe rd_kafka_set_log_queue(client, nil)

@@ -1,5 +1,3 @@
-import CRdKafka
-
 /// The settings of a client, by librdkafka's names.
 package struct KafkaConfiguration: Sendable, Equatable {
   private(set) var settings: [(key: String, value: String)] = []
@@ -21,52 +19,17 @@ package struct KafkaConfiguration: Sendable, Equatable {
   /// What a property is set to here.
   package func value(_ key: String) -> String? { settings.last { $0.key == key }?.value }
 
-  /// Sets the properties of a text `key=value;key=value`. A semicolon within a value is written `\;`.
-  /// - Throws: an error that names the property that is unknown or has a value it cannot have; nothing is set then.
-  package mutating func merge(_ text: String) throws(KafkaError) {
-    var merged = self
-    let trial = ConfigurationObject()
-    for entry in Self.entries(of: text) {
-      guard let equals = entry.firstIndex(of: "=") else {
-        throw KafkaError(.invalidArgument, message: "\(entry): expected key=value")
-      }
-      let key = String(trimmed(entry[..<equals]))
-      let value = String(trimmed(entry[entry.index(after: equals)...]))
-      try trial.set(key, value)
-      merged.set(key, value)
+  /// A message of the library's up to where it repeats a value: one may be secret, or have a secret in it by mistake.
+  func withoutValues(_ message: String) -> String {
+    var message = message
+    // The shorter ones are numbers, and words such as true. Of a long one the message may have only the beginning.
+    for (_, value) in settings where value.utf8.count > 4 {
+      if let place = message.firstRange(of: value.prefix(32)) { message = message[..<place.lowerBound] + "…" }
     }
-    self = merged
-  }
-
-  private static func entries(of text: String) -> [Substring] {
-    var entries: [String] = [""]
-    var escaped = false
-    for character in text {
-      switch (character, escaped) {
-      case ("\\", false):
-        escaped = true
-        continue
-      case (";", true): entries[entries.count - 1].append(";")
-      case (";", false): entries.append("")
-      default:
-        // Only a semicolon needs escaping: any other backslash is the value's own.
-        if escaped { entries[entries.count - 1].append("\\") }
-        if character == "\\" { continue }
-        entries[entries.count - 1].append(character)
-      }
-      escaped = false
-    }
-    if escaped { entries[entries.count - 1].append("\\") }
-    return entries.map { trimmed($0[...]) }.filter { !$0.isEmpty }
+    return message
   }
 
   package static func == (left: Self, right: Self) -> Bool {
     left.settings.count == right.settings.count && zip(left.settings, right.settings).allSatisfy { $0 == $1 }
   }
-}
-
-private func trimmed(_ text: Substring) -> Substring {
-  var text = text.drop { $0.isWhitespace }
-  while text.last?.isWhitespace == true { text.removeLast() }
-  return text
 }

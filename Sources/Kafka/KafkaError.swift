@@ -32,6 +32,9 @@ package struct KafkaError: Error, Sendable, Equatable, CustomStringConvertible {
     !isFatal && (flaggedRetriable || isBackpressure || Code.passing.contains(code))
   }
 
+  /// Whether the configuration is wrong: no client can be made with it.
+  package var isMisconfiguration: Bool { code == .invalidArgument }
+
   /// Whether another producer has taken over the transactional id.
   package var isFenced: Bool { Code.fenced.contains(code) }
 

@@ -38,7 +38,7 @@ package final class MockCluster: Sendable {
     let object = ConfigurationObject()
     // The client that carries the cluster has no brokers of its own to speak of.
     unsafe rd_kafka_conf_set_log_cb(object.pointer, nil)
-    let client = unsafe try object.makeClient(RD_KAFKA_PRODUCER)
+    let client = unsafe try object.makeClient(RD_KAFKA_PRODUCER, KafkaConfiguration(brokers: ""))
     guard let made = unsafe rd_kafka_mock_cluster_new(client, Int32(clamping: brokers)) else {
       unsafe rd_kafka_destroy(client)
       throw KafkaError(.invalidArgument, message: "no mock cluster of \(brokers) brokers can be made")

@@ -36,7 +36,7 @@ package final class Producer: Sendable {
       configuration, defaults: [("enable.idempotence", "true"), ("acks", "all")], required: [("log.queue", "true")])
     unsafe rd_kafka_conf_set_events(
       object.pointer, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG)
-    let client = unsafe try object.makeClient(RD_KAFKA_PRODUCER)
+    let client = unsafe try object.makeClient(RD_KAFKA_PRODUCER, configuration)
     // Without this the log lines wait in a queue that nobody serves.
     _ = unsafe rd_kafka_set_log_queue(client, nil)
     unsafe handle = ClientHandle(adopting: client, name: "the producer")

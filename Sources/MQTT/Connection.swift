@@ -89,7 +89,7 @@ import Synchronization
   /// Whether packets wait to be written.
   var hasQueued: Bool { unsafe mosquitto_want_write(handle) }
 
-  /// Reads until nothing is there, or until this many messages or payload bytes are in the inbox.
+  /// Reads until nothing is there, or until this many messages or bytes are in the inbox.
   func read(upTo limit: Int = .max, bytes: Int = .max) throws(MQTTError) {
     // Looked at first: an answer to a PINGREQ leaves no trace.
     if Self.poll(unsafe mosquitto_socket(handle), Int16(POLLIN), -1, 0).ready & Int16(POLLIN) != 0 { heard() }
@@ -281,13 +281,13 @@ import Synchronization
 
   // MARK: Connecting
 
-  /// Begins to connect, without waiting for more than the name's addresses.
-  func start(_ address: MQTTAddress, from localAddress: String?) throws(MQTTError) {
+  /// Begins to connect, without waiting for more than the addresses of a name.
+  func start(_ address: MQTTAddress, at target: ConnectionTarget) throws(MQTTError) {
     let seconds = Int32(keepAlive.components.seconds)
     let connect = {
       errno = 0
       let code = unsafe mosquitto_connect_bind_async(
-        self.handle, address.host, Int32(address.port), seconds, localAddress)
+        self.handle, target.host, Int32(address.port), seconds, target.localAddress)
       return (code, errno)
     }
     let (code, systemError) = address.usesTLS ? Self.guardingFirstTLS(connect) : connect()

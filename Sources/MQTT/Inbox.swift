@@ -6,7 +6,7 @@ final class Inbox {
   /// Whether messages are kept; a publisher has no use for them.
   let keepsMessages: Bool
   var messages: [MQTTMessage] = []
-  /// Payload bytes of `messages`.
+  /// Bytes of `messages`.
   var bytes = 0
   /// Whether the library has queued acknowledgements of `messages`.
   var needsAcknowledgement = false
@@ -69,11 +69,11 @@ final class Inbox {
   private func receive(_ message: mosquitto_message) {
     guard keepsMessages, let topic = unsafe message.topic else { return }
     let payload = unsafe UnsafeRawBufferPointer(start: message.payload, count: Int(max(0, message.payloadlen)))
-    unsafe messages.append(
-      MQTTMessage(
-        topic: String(cString: topic), payload: Array(payload), qos: Int(message.qos), isRetained: message.retain,
-        mid: message.qos == 0 ? 0 : Int(message.mid)))
-    bytes += payload.count
+    let copy = unsafe MQTTMessage(
+      topic: String(cString: topic), payload: Array(payload), qos: Int(message.qos), isRetained: message.retain,
+      mid: message.qos == 0 ? 0 : Int(message.mid))
+    messages.append(copy)
+    bytes += copy.byteCount
     if unsafe message.qos > 0 { needsAcknowledgement = true }
   }
 

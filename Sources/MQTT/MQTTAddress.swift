@@ -101,6 +101,7 @@ package struct MQTTAddress: Sendable, Equatable, CustomStringConvertible {
       }
     }
     guard usesTLS else { throw .usage("certificates need mqtts://") }
+    guard (certificateFile == nil) == (keyFile == nil) else { throw .usage("a certificate and its key come together") }
   }
 
   private static func decoded(_ bytes: Substring.UTF8View, _ what: String) throws(MQTTError) -> String {

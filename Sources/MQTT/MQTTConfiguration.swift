@@ -36,7 +36,7 @@ package struct MQTTConfiguration: Sendable {
   /// Publisher: how many messages may be unacknowledged, 1 to 65,535.
   /// Subscriber: how many messages are kept while `subscribe` waits for its answer.
   package var maximumInflight: Int
-  /// Subscriber: `receive` reads no further once the payloads of one call reach this many bytes. A single message may
+  /// Subscriber: `receive` reads no further once the messages of one call reach this many bytes. A single message may
   /// be larger, up to MQTT's 256 MiB: what it may be is the broker's to limit (mosquitto.conf: `message_size_limit`).
   package var maximumBatchBytes: Int
 

@@ -11,6 +11,9 @@ package struct MQTTMessage: Sendable, Equatable {
   /// The packet identifier, 0 for QoS 0; says nothing beyond this connection.
   package var mid: Int
 
+  /// About how much memory it takes: with a topic and a payload of a few bytes each still this much.
+  package var byteCount: Int { 128 + topic.utf8.count + payload.count }
+
   package init(topic: String, payload: [UInt8], qos: Int = 1, isRetained: Bool = false, mid: Int = 0) {
     self.topic = topic
     self.payload = payload

@@ -13,6 +13,8 @@ enum SettingKind: Sendable {
   /// A size, in bytes.
   case bytes(ClosedRange<Int>)
   case duration(ClosedRange<Duration>)
+  /// A duration of whole seconds.
+  case seconds(ClosedRange<Int>)
   case boolean
   case oneOf([String])
   /// One or more of them, separated by commas.
@@ -31,7 +33,7 @@ enum SettingKind: Sendable {
     case .path: "FILE"
     case .integer: "NUMBER"
     case .bytes: "SIZE"
-    case .duration: "TIME"
+    case .duration, .seconds: "TIME"
     case .boolean: "on|off"
     case .oneOf(let words): words.joined(separator: "|")
     case .someOf(let words): words.joined(separator: ",")
@@ -57,11 +59,14 @@ enum SettingKind: Sendable {
     case .duration(let range):
       "a number and ms, s, m, h, d or w, such as 10s, "
         + "from \(SettingUnits.text(range.lowerBound)) to \(SettingUnits.text(range.upperBound))"
+    case .seconds(let range):
+      "a number and s, m, h, d or w, such as 10s, from \(range.lowerBound)s to \(range.upperBound)s"
     case .boolean: "on or off"
     case .oneOf(let words): words.joined(separator: " or ")
     case .someOf(let words): "one or more of \(words.joined(separator: ", ")), separated by commas"
     case .uri(let schemes): "a URL that begins with " + schemes.map { "\($0)://" }.joined(separator: " or ")
-    case .keyValues: "key=value, several separated by semicolons; a semicolon in a value is written \\;"
+    case .keyValues:
+      "key=value, several separated by semicolons or in lines; in a value, \\; is a semicolon and \\\\ a backslash"
     }
   }
 
@@ -84,6 +89,11 @@ enum SettingKind: Sendable {
     case .bytes(let range): return SettingUnits.bytes(text).flatMap { range.contains($0) ? .integer($0) : nil }
     case .duration(let range):
       return SettingUnits.duration(text).flatMap { range.contains($0) ? .duration($0) : nil }
+    case .seconds(let range):
+      return SettingUnits.duration(text).flatMap { duration in
+        let (seconds, rest) = duration.components
+        return rest == 0 && range.contains(Int(seconds)) ? .duration(duration) : nil
+      }
     case .boolean:
       switch text.lowercased() {
       case "on", "true": return .boolean(true)

@@ -177,6 +177,13 @@ extension Settings {
       throw SettingsError(
         "\(Setting.kafkaDeadLetterTopic.name) is the topic of the readings, \(Self.quoted(dead)): name another")
     }
+    if let linger = text(.kafkaLinger), let timeout = text(.kafkaDeliveryTimeout),
+      duration(.kafkaLinger) >= duration(.kafkaDeliveryTimeout)
+    {
+      throw SettingsError(
+        "\(Setting.kafkaLinger.name) (\(linger)) is not less than \(Setting.kafkaDeliveryTimeout.name) (\(timeout)): "
+          + "a message would be given up before it is sent")
+    }
     if let body = text(.httpBodyLimit), let memory = text(.httpMemoryLimit),
       int(.httpBodyLimit) > int(.httpMemoryLimit)
     {

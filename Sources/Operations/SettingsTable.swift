@@ -113,7 +113,7 @@ extension Setting {
     "SLUICE_MQTT_CLIENT_ID", .text(maximum: 65_535), .text("sluice-bridge"), roles: bridges,
     "Client id, another for each bridge and always the same: the broker keeps its messages under it.")
   package static let mqttKeepAlive = Setting(
-    "SLUICE_MQTT_KEEP_ALIVE", .duration(.seconds(5) ... .seconds(65_535)), .text("60s"), roles: bridges,
+    "SLUICE_MQTT_KEEP_ALIVE", .seconds(5...65_535), .text("60s"), roles: bridges,
     "Silence after which broker and bridge take each other for gone.")
   package static let mqttShare = Setting(
     "SLUICE_MQTT_SHARE", .text(forbidden: "/+#", maximum: 1_024, mayBeEmpty: true),
@@ -151,7 +151,7 @@ extension Setting {
     "Readings in one request.")
   package static let httpBodyTimeout = Setting(
     "SLUICE_HTTP_BODY_TIMEOUT", .duration(.seconds(1) ... .seconds(3_600)), .text("30s"), roles: ingests,
-    "How long a client may take to send a request.")
+    "How long a client may take to send a request; of the body of a job see SLUICE_JOBS_SILENCE.")
   package static let httpIdleTimeout = Setting(
     "SLUICE_HTTP_IDLE_TIMEOUT", .duration(.seconds(1) ... .seconds(86_400)), .text("60s"), roles: ingests,
     "How long a connection may be silent.")

@@ -85,7 +85,7 @@ package final class KafkaLink: Sendable {
       "message.timeout.ms": "\(configuration.deliveryTimeout.milliseconds)",
       "linger.ms": "\(configuration.linger / .milliseconds(1))",
       // A broker that hangs is given up before the message is, so that another can be tried.
-      "socket.timeout.ms": "\(max(configuration.deliveryTimeout.milliseconds / 2, 1_000))",
+      "socket.timeout.ms": "\(min(max(configuration.deliveryTimeout.milliseconds / 2, 1_000), 300_000))",
       "reconnect.backoff.ms": "100", "reconnect.backoff.max.ms": "1000",
       // Small enough for a request among many, large enough for a full one.
       "batch.num.messages": "10000",

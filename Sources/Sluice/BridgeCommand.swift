@@ -19,6 +19,7 @@ enum BridgeCommand: Command {
     let topic = settings.string(.kafkaTopic)
     let deadLetterTopic = settings.string(.kafkaDeadLetterTopic)
     let share = settings.string(.mqttShare)
+    let timeout = settings.duration(.shutdownTimeout)
     let address: MQTTAddress
     do {
       address = try MQTTAddress(parsing: settings.string(.mqttURL))
@@ -31,13 +32,15 @@ enum BridgeCommand: Command {
         BridgeService.Configuration(
           mqtt: MQTTConfiguration(
             address: address, clientID: settings.string(.mqttClientID), keepAlive: settings.duration(.mqttKeepAlive)),
-          group: share.isEmpty ? nil : share, dialects: Service.mqttDialects(settings),
+          group: share.isEmpty ? nil : share, usualGroup: Setting.mqttShare.defaultText(for: .bridge),
+          dialects: Service.mqttDialects(settings), zigbeeBase: settings.string(.mqttZigbeeBase),
           bounds: Service.bounds(settings),
-          deliveryTimeout: settings.duration(.kafkaDeliveryTimeout), deduplicates: settings.bool(.mqttDeduplication)),
+          deliveryTimeout: settings.duration(.kafkaDeliveryTimeout), stopTimeout: timeout / 2,
+          deduplicates: settings.bool(.mqttDeduplication)),
         readings: try ReadingProducer(link, topic: topic, acknowledgesEarly: service.breakage == .earlyAcknowledgement),
         deadLetters: try DeadLetterProducer(link, topic: deadLetterTopic),
         log: service.log, health: service.health, metrics: service.metrics)
-      bridge.start(under: service.supervisor) { link.close(timeout: .seconds(5)) }
+      bridge.start(under: service.supervisor) { link.close(timeout: timeout / 8) }
     } catch {
       throw .failed("\(error)")
     }

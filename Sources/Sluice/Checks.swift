@@ -38,13 +38,12 @@ struct Checks: Sendable {
     let brokers = settings.string(.kafkaBrokers)
     let observer = LastWords()
     let description: ClusterDescription
-    do {
-      let admin = try Admin(try Service.kafka(settings), observer: observer)
+    do throws(KafkaError) {
+      let admin = try Admin(Service.kafka(settings), observer: observer)
       defer { admin.close() }
       description = try admin.describeCluster(timeout: Self.patience)
-    } catch let error as CommandError {
-      return [.problem(.kafkaConfig, error.message)]
     } catch {
+      if error.isMisconfiguration { return [.problem(.kafkaConfig, "\(error.message); correct it")] }
       return [
         .problem(
           .kafkaBrokers,

@@ -43,6 +43,8 @@ enum DLQCommand: Command {
       throw .usage(error.message)
     } catch let error as CommandError {
       throw error
+    } catch let error as DeadLettersError where error.isMisconfiguration {
+      throw .usage("\(error)")
     } catch {
       throw .failed("\(error)")
     }
@@ -170,7 +172,7 @@ enum DLQCommand: Command {
 
   private static func redrive(_ settings: Settings, _ arguments: CommandArguments) throws -> Int32 {
     var configuration = Redriver.Configuration(
-      kafka: try Service.kafka(settings), deadLetterTopic: settings.string(.kafkaDeadLetterTopic),
+      kafka: Service.kafka(settings), deadLetterTopic: settings.string(.kafkaDeadLetterTopic),
       topic: settings.string(.kafkaTopic), bounds: Service.bounds(settings))
     configuration.dialects = Service.mqttDialects(settings)
     configuration.filter = try filter(arguments)

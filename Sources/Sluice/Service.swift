@@ -88,14 +88,10 @@ struct Service {
   }
 
   /// The settings of a Kafka client.
-  static func kafka(_ settings: Settings) throws(CommandError) -> KafkaConfiguration {
+  static func kafka(_ settings: Settings) -> KafkaConfiguration {
     var kafka = KafkaConfiguration(brokers: settings.string(.kafkaBrokers))
     kafka.set("client.id", "sluice-\(settings.role.rawValue)")
-    do {
-      try kafka.merge(settings.string(.kafkaConfig))
-    } catch {
-      throw .usage("SLUICE_KAFKA_CONFIG: \(error)")
-    }
+    for (key, value) in settings.keyValues(.kafkaConfig) { kafka.set(key, value) }
     return kafka
   }
 
@@ -111,10 +107,8 @@ struct Service {
         log: log, health: health, metrics: metrics)
       link.start(under: supervisor)
       return link
-    } catch let error as CommandError {
-      throw error
     } catch {
-      throw .failed("Kafka: \(error)")
+      throw .kafka(error)
     }
   }
 
@@ -156,6 +150,14 @@ struct Service {
     } catch {
       throw .usage("SLUICE_MONGODB_URI: \(error.message)")
     }
+  }
+}
+
+extension CommandError {
+  /// A Kafka client that cannot be made, or something that it could not do.
+  static func kafka(_ error: KafkaError) -> CommandError {
+    error.isMisconfiguration
+      ? .usage("\(Setting.kafkaConfig.name): \(error.message)") : .failed("Kafka: \(error)")
   }
 }
 

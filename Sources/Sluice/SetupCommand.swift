@@ -52,7 +52,7 @@ enum SetupCommand: Command {
 
   /// Makes topics that are not there yet.
   static func prepareKafka(_ settings: Settings, _ report: (String) -> Void) throws(CommandError) {
-    let kafka = try Service.kafka(settings)
+    let kafka = Service.kafka(settings)
     do throws(KafkaError) {
       let admin = try Admin(kafka)
       defer { admin.close() }
@@ -72,6 +72,7 @@ enum SetupCommand: Command {
         report("topic \(topic): \(isNew ? "created" : "there already")")
       }
     } catch {
+      if error.isMisconfiguration { throw .kafka(error) }
       throw .failed("SLUICE_KAFKA_BROKERS (\(settings.string(.kafkaBrokers))): \(error)")
     }
   }

@@ -24,7 +24,7 @@ enum SinkCommand: Command {
     do {
       let sink = SinkService(
         SinkService.Configuration(
-          kafka: try Service.kafka(settings), topic: settings.string(.kafkaTopic), group: settings.string(.kafkaGroup),
+          kafka: Service.kafka(settings), topic: settings.string(.kafkaTopic), group: settings.string(.kafkaGroup),
           schema: Service.schema(settings), bounds: Service.bounds(settings),
           batchReadings: settings.int(.batchReadings), batchDelay: settings.duration(.batchDelay),
           backlog: service.backlog, offsetBase: service.offsetBase, keepsLedger: service.breakage != .noLedger,
@@ -46,8 +46,10 @@ enum SinkCommand: Command {
       }
     } catch let error as CommandError {
       throw error
+    } catch let error as KafkaError {
+      throw .kafka(error)
     } catch {
-      throw .failed("Kafka: \(error)")
+      throw .failed("\(error)")
     }
   }
 }

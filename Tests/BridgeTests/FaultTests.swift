@@ -48,6 +48,42 @@ import Testing
     #expect(reader.numbers.count - count <= 1_000)
   }
 
+  /// Nothing of a batch that Kafka has not answered for is acknowledged: it can be left at any time.
+  @Test func leavesABatchThatKafkaDoesNotAnswerForWhenItIsStopped() throws {
+    let mosquitto = try MosquittoServer(Self.unlimited)
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let bridge = try TestBridge(mosquitto, topics, deliveryTimeout: .seconds(60), stopTimeout: .seconds(2))
+    try bridge.ready()
+    try cluster.setRoundTripTime(.seconds(100), broker: 1)
+    try mosquitto.publish(0..<3)
+    try eventually("the messages are under way") { bridge.count("sluice_mqtt_received_total") == 3 }
+    let start = ContinuousClock.now
+    bridge.stop()
+    // The margin is for a busy machine.
+    #expect(ContinuousClock.now - start < .seconds(10))
+    #expect(bridge.supervisor.running == [])
+    #expect(bridge.supervisor.failure == nil)
+    #expect(bridge.acknowledged == 0)
+    #expect(try mosquitto.held(for: "bridge") == [0, 1, 2])
+  }
+
+  @Test func saysWhenAnotherMayHaveItsClientID() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let bridges = [try TestBridge(mosquitto, topics), try TestBridge(mosquitto, topics)]
+    let hint = "another client may have the client id bridge"
+    try eventually("one says so") { bridges.contains { $0.logLines.contains { $0.contains(hint) } } }
+    // A connection may be lost for other reasons.
+    for bridge in bridges {
+      bridge.stop()
+      #expect(bridge.logLines.first { $0.contains("mqtt is failing") }?.contains(hint) == false)
+    }
+  }
+
   @Test func goesOnWhenKafkaIsBack() throws {
     let mosquitto = try MosquittoServer()
     let cluster = try MockCluster()
@@ -176,6 +212,51 @@ import Testing
     bridge.stop()
   }
 
+  /// The broker keeps a session's subscriptions: those of former settings would bring messages beside the wanted ones.
+  @Test(arguments: [[nil, "sluice"], ["sluice", nil], ["sluice", "other"]])
+  func goesFromOneGroupToAnotherWithoutLossOrRepetition(groups: [String?]) throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let before = try TestBridge(mosquitto, topics, clientID: "one", group: groups[0])
+    try before.ready()
+    before.stop()
+    // What was kept for the former subscription still comes.
+    try mosquitto.publish(0..<10)
+    let one = try TestBridge(mosquitto, topics, clientID: "one", group: groups[1])
+    try one.ready()
+    let reader = try TopicReader(topics, topics.readings)
+    try reader.readNumbers(10)
+    let two = try groups[1].map { try TestBridge(mosquitto, topics, clientID: "two", group: $0) }
+    try two?.ready()
+    try mosquitto.publish(10..<50)
+    try reader.readNumbers(50)
+    one.stop()
+    two?.stop()
+    reader.poll()
+    #expect(reader.numbers.sorted() == Array(0..<50))
+    #expect(try mosquitto.held(for: "one").isEmpty)
+  }
+
+  @Test func givesUpDialectsThatItNoLongerReads() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let former = try MQTTSubscriber(mosquitto.configuration("bridge"))
+    _ = try former.connect(timeout: .seconds(10))
+    let filters = ["tele/+/SENSOR", "$share/sluice/tele/+/STATE", "base/#", "$share/other/zigbee2mqtt/#"]
+    try former.subscribe(filters.map { ($0, qos: 1) }, timeout: .seconds(10))
+    former.disconnect()
+    let bridge = try TestBridge(mosquitto, Topics(on: cluster), group: "other", zigbeeBase: "base")
+    try bridge.ready()
+    for topic in ["tele/d/SENSOR", "tele/d/STATE", "base/d", "zigbee2mqtt/d"] { try mosquitto.publish("1", to: topic) }
+    try mosquitto.publish(0..<10)
+    try eventually("the readings are acknowledged") { bridge.acknowledged >= 10 }
+    bridge.stop()
+    #expect(bridge.count("sluice_mqtt_received_total") == 10)
+  }
+
   @Test func endsAndBeginsInMidStreamWithoutLossOrRepetition() throws {
     let mosquitto = try MosquittoServer()
     let cluster = try MockCluster()
@@ -220,6 +301,84 @@ import Testing
     bridge.stop()
     #expect(bridge.count("sluice_mqtt_outages_total", #"{cause="kafka"}"#) > 0)
     #expect(bridge.count("sluice_mqtt_dead_total", #"{reason="too_large"}"#) == 0)
+  }
+
+  /// What bounds the memory when topics are large, and payloads are not.
+  @Test func makesSmallerBatchesOfLargeTopics() throws {
+    let mosquitto = try MosquittoServer(Self.unlimited)
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let first = try TestBridge(mosquitto, topics)
+    try first.ready()
+    first.stop()
+    let topic = "sensors/d/" + String(repeating: "x", count: 60_000)
+    try mosquitto.publish((0..<600).map { _ in (topic, Array("1".utf8)) })
+    let bridge = try TestBridge(mosquitto, topics)
+    try eventually("all is acknowledged") { bridge.acknowledged == 600 }
+    bridge.stop()
+    // Twice 4 MiB at most.
+    let batches = bridge.count("sluice_mqtt_batch_messages_count")
+    #expect(bridge.count("sluice_mqtt_batch_messages_bucket", #"{le="250"}"#) == batches)
+  }
+
+  /// Kafka measures whole requests, and says of each letter in one that it is too large.
+  @Test func keepsDeadLettersWholeThatWereTooLargeOnlyTogether() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let first = try TestBridge(mosquitto, topics)
+    try first.ready()
+    first.stop()
+    let payloads = (0..<5).map { "not a value \($0)" }
+    try mosquitto.publish(payloads.map { ("sensors/d/t", Array($0.utf8)) })
+    try cluster.fail(.produce, with: [.messageTooLarge])
+    let bridge = try TestBridge(mosquitto, topics)
+    let letters = try TopicReader(topics, topics.deadLetters).read(5)
+    try eventually("all is acknowledged") { bridge.acknowledged == 5 }
+    bridge.stop()
+    #expect(letters.map(\.text).sorted() == payloads)
+    #expect(letters.allSatisfy { $0.headers["dlq-truncated"] == nil })
+    #expect(bridge.count("sluice_mqtt_dead_total", #"{reason="malformed"}"#) == 5)
+    #expect(bridge.logLines == [])
+  }
+
+  @Test(.enabled(if: KafkaServer.isAvailable)) func cutsOnlyTheDeadLetterThatKafkaDoesNotTake() throws {
+    let mosquitto = try MosquittoServer(Self.unlimited)
+    // Enough for a few of the short ones.
+    let topics = try Topics(on: KafkaServer.shared(), configuration: ["max.message.bytes": "2000"])
+    let first = try TestBridge(mosquitto, topics)
+    try first.ready()
+    first.stop()
+    var payloads = (100..<200).map { "not a value \($0)" }
+    payloads[50] = String(repeating: "x", count: 2_000)
+    try mosquitto.publish(payloads.map { ("sensors/d/t", Array($0.utf8)) })
+    let bridge = try TestBridge(mosquitto, topics)
+    let letters = try TopicReader(topics, topics.deadLetters).read(100)
+    try eventually("all is acknowledged") { bridge.acknowledged == 100 }
+    bridge.stop()
+    payloads[50] = ""
+    #expect(letters.map(\.text).sorted() == payloads.sorted())
+    #expect(letters.filter { $0.value.isEmpty }.map { $0.headers["dlq-truncated"] } == ["2000"])
+    #expect(letters.count { $0.headers["dlq-truncated"] != nil } == 1)
+    #expect(bridge.count("sluice_mqtt_outages_total", #"{cause="kafka"}"#) == 0)
+  }
+
+  @Test func cutsADeadLetterThatIsTooLargeAlone() throws {
+    let mosquitto = try MosquittoServer()
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    let topics = try Topics(on: cluster)
+    let bridge = try TestBridge(mosquitto, topics)
+    try bridge.ready()
+    try cluster.fail(.produce, with: [.messageTooLarge, .messageTooLarge])
+    try mosquitto.publish("not a value", to: "sensors/d/t")
+    let letter = try #require(try TopicReader(topics, topics.deadLetters).read(1).first)
+    try eventually("it is acknowledged") { bridge.acknowledged == 1 }
+    bridge.stop()
+    #expect(letter.value.isEmpty)
+    #expect(letter.headers["dlq-truncated"] == "11")
   }
 
   /// Alone in its batch it is known to be too large itself, and redelivery would not help.

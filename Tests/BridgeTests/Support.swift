@@ -49,7 +49,8 @@ final class TestBridge: Sendable {
   /// - Parameter messageBytes: the longest message that the client sends; nil: what the link chooses.
   init(
     _ mosquitto: MosquittoServer, _ topics: Topics, clientID: String = "bridge", group: String? = "sluice",
-    deliveryTimeout: Duration = .seconds(10), keepAlive: Duration = .seconds(60), batchMessages: Int = 5_000,
+    zigbeeBase: String = "zigbee2mqtt", deliveryTimeout: Duration = .seconds(10),
+    stopTimeout: Duration = .seconds(20), keepAlive: Duration = .seconds(60), batchMessages: Int = 5_000,
     linger: Duration = .milliseconds(1), messageBytes: Int? = nil
   ) throws {
     let lines = Lines()
@@ -66,9 +67,9 @@ final class TestBridge: Sendable {
     link.start(under: supervisor)
     let bridge = try BridgeService(
       BridgeService.Configuration(
-        mqtt: mosquitto.configuration(clientID, keepAlive: keepAlive), group: group,
-        bounds: TimeBounds(futureTolerance: 300_000, retention: 86_400_000), deliveryTimeout: deliveryTimeout,
-        batchMessages: batchMessages),
+        mqtt: mosquitto.configuration(clientID, keepAlive: keepAlive), group: group, usualGroup: "sluice",
+        zigbeeBase: zigbeeBase, bounds: TimeBounds(futureTolerance: 300_000, retention: 86_400_000),
+        deliveryTimeout: deliveryTimeout, stopTimeout: stopTimeout, batchMessages: batchMessages),
       readings: ReadingProducer(link, topic: topics.readings),
       deadLetters: DeadLetterProducer(link, topic: topics.deadLetters), log: log, health: health, metrics: metrics)
     bridge.start(under: supervisor) { link.close(timeout: .seconds(1)) }

@@ -17,10 +17,13 @@ import Testing
       marker.add(offset, origin: DeadLetter.Origin(topic: "t", partition: Int32(offset % 2), offset: offset * 10))
     }
     marker.add(20, origin: nil)
+    marker.add(30, origin: DeadLetter.Origin(topic: "t", partition: 3, offset: .max))
+    marker.add(32, origin: DeadLetter.Origin(topic: "t", partition: 3, offset: 0))
     let headers = marker.headers(time: "now")
     #expect(
       texts(headers) == [
-        "dlq-redriven=3-5,9,11-12,20", "dlq-redriven-origins=0:40,120;1:30,50,90,110", "dlq-time=now",
+        "dlq-redriven=3-5,9,11-12,20,30,32",
+        "dlq-redriven-origins=0:40,120;1:30,50,90,110;3:9223372036854775807,0", "dlq-time=now",
       ])
     let read = Letter(place: Letter.Place("0:30")!, timestamp: nil, key: nil, value: nil, headers: headers)
     #expect(RedriveMarker.isMarker(read))
@@ -38,19 +41,37 @@ import Testing
     var putBack = PutBack()
     var isNoted: Bool
     let everything = try #require(marker("0-9223372036854775807", origins: "0:0-9223372036854775807;7:5"))
-    isNoted = putBack.note(everything, at: Letter.Place("0:100")!, low: 90, originEnds: [0: 10])
+    isNoted = putBack.note(everything, at: Letter.Place("0:100")!, time: 0, low: 90, originEnds: [0: 10])
     #expect(isNoted)
     #expect(putBack.contains(Letter.Place("0:90")!) && putBack.contains(Letter.Place("0:99")!))
     // A marker speaks of what is before it.
     #expect(!putBack.contains(Letter.Place("0:100")!) && !putBack.contains(Letter.Place("0:89")!))
     #expect(!putBack.contains(Letter.Place("1:95")!))
-    func origin(_ partition: Int32, _ offset: Int64) -> DeadLetter.Origin {
-      DeadLetter.Origin(topic: "t", partition: partition, offset: offset)
+    func contains(_ partition: Int32, _ offset: Int64, received: Int64? = nil) -> Bool {
+      putBack.contains(DeadLetter.Origin(topic: "t", partition: partition, offset: offset), received: received)
     }
-    #expect(putBack.contains(origin(0, 9)) && !putBack.contains(origin(0, 10)) && !putBack.contains(origin(7, 5)))
-    isNoted = putBack.note(try #require(marker("0")), at: Letter.Place("0:0")!, low: 0, originEnds: [:])
+    #expect(contains(0, 9) && !contains(0, 10) && !contains(7, 5))
+    isNoted = putBack.note(try #require(marker("0")), at: Letter.Place("0:0")!, time: 0, low: 0, originEnds: [:])
     #expect(isNoted)
     #expect(!putBack.contains(Letter.Place("0:0")!))
+  }
+
+  @Test func whatWasReceivedLaterIsAnotherMessage() throws {
+    var putBack = PutBack()
+    let origin = DeadLetter.Origin(topic: "t", partition: 0, offset: 3)
+    let hour: Int64 = 3_600_000
+    let read = try #require(marker("0", origins: "0:3"))
+    var isNoted = putBack.note(read, at: Letter.Place("0:1")!, time: 5 * hour + 7, low: 0, originEnds: [0: 9])
+    #expect(isNoted)
+    for received in [nil, 0, 5 * hour + 7, 6 * hour + 59_999] {
+      #expect(putBack.contains(origin, received: received), "\(received ?? -1)")
+    }
+    #expect(!putBack.contains(origin, received: 6 * hour + 60_000))
+    // Of two the later counts, whichever was read first; and one that does not say when is never too old.
+    isNoted = putBack.note(origin, time: 2 * hour)
+    #expect(isNoted && putBack.contains(origin, received: 5 * hour) && !putBack.contains(origin, received: 7 * hour))
+    isNoted = putBack.note(read, at: Letter.Place("0:1")!, time: nil, low: 0, originEnds: [0: 9])
+    #expect(isNoted && putBack.contains(origin, received: 999_999_999_999_999))
   }
 
   @Test func offsetsAreRememberedExactly() {
@@ -100,6 +121,8 @@ import Testing
   @Test func whatHasNoTimeOfItsOwnKeepsThatOfItsArrival() {
     #expect(decide(letter([("dlq-time", "1970-01-01T00:00:05.000Z")])) == "d {} received=5000,dlq-redrives=1")
     #expect(decide(letter(timestamp: nil)) == "d {} dlq-redrives=1")
+    // The sink believes the last one, and none that is no time.
+    #expect(decide(letter([("received", "-1")])) == "d {} received=-1,received=0,dlq-redrives=1")
   }
 
   @Test func refusesWithAReason() {
@@ -116,16 +139,20 @@ import Testing
     var isNoted: Bool
     var marker = RedriveMarker()
     marker.add(5, origin: DeadLetter.Origin(topic: "sensor-data", partition: 2, offset: 7))
-    isNoted = rules.putBack.note(marker, at: Letter.Place("1:9")!, low: 0, originEnds: [2: 100])
+    isNoted = rules.putBack.note(marker, at: Letter.Place("1:9")!, time: now, low: 0, originEnds: [2: 100])
     #expect(isNoted)
     #expect(decide(letter("1:5", origin: "sensor-data 2:7"), rules) == "already_put_back")
     // The same message in another letter; the same numbers in another topic or partition are another message.
     #expect(decide(letter("0:3", origin: "sensor-data 2:7"), rules) == "same_message")
     #expect(decide(letter("0:3", origin: "sensor-data 1:7"), rules).hasPrefix("d {}"))
     #expect(decide(letter("0:3", origin: "elsewhere 2:7"), rules) == "other_topic")
+    // As is one that was received since.
+    let since = [("received", "\(now + 7_200_000)")]
+    #expect(decide(letter("0:3", origin: "sensor-data 2:7", since), rules).hasPrefix("d {}"))
+    #expect(decide(letter("1:5", origin: "sensor-data 2:7", since), rules) == "already_put_back")
     // Also before it is refused for another reason: nothing is to be done.
     #expect(decide(letter("1:5", origin: "sensor-data 2:7", [("dlq-truncated", "9")]), rules) == "already_put_back")
-    isNoted = rules.putBack.note(DeadLetter.Origin(topic: "sensor-data", partition: 0, offset: 1))
+    isNoted = rules.putBack.note(DeadLetter.Origin(topic: "sensor-data", partition: 0, offset: 1), time: now)
     #expect(isNoted)
     #expect(decide(letter("0:8", origin: "sensor-data 0:1"), rules) == "same_message")
   }
@@ -133,9 +160,13 @@ import Testing
   // MARK: MQTT
 
   private func mqtt(_ topic: String, _ payload: String, received: Int64? = nil, redrives: Int = 0) -> Letter {
+    mqtt(topic, payload, received: "\(received ?? now)", redrives: redrives)
+  }
+
+  private func mqtt(_ topic: String, _ payload: String, received: String, redrives: Int = 0) -> Letter {
     letter(
       value: Array(payload.utf8), origin: nil,
-      [("source", "mqtt"), ("received", "\(received ?? now)"), ("dlq-mqtt-topic", topic)]
+      [("source", "mqtt"), ("received", received), ("dlq-mqtt-topic", topic)]
         + (redrives > 0 ? [("dlq-redrives", "\(redrives)")] : []))
   }
 
@@ -196,6 +227,10 @@ import Testing
     #expect(at("2001-09-08T01:46:40Z", received: now).hasPrefix("d1 "))
     #expect(at("2001-09-08T01:46:39Z", received: now) == "not_understood")
     #expect(decide(mqtt("sensors/d1/t", "1", received: now - 86_400_001)) == "not_understood")
+    // One that is no time does not count; Kafka's was in 1970.
+    for received in ["-9223372036854775808", "9223372036854775807", "-1", "", "now"] {
+      #expect(decide(mqtt("sensors/d1/t", "1", received: received)) == "not_understood", "\(received)")
+    }
     // A header from the future is not believed.
     #expect(decide(mqtt("sensors/d1/t", "1", received: now + 9_000)).contains("2001-09-09T01:46:40.000Z"))
   }

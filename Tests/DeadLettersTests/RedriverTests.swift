@@ -115,6 +115,27 @@ import Testing
     #expect(try fixture.count("t.dlq") == 1_203)
   }
 
+  /// Offsets of a topic that was deleted and made anew come again; what was received after others were put back is new.
+  @Test func messagesOfATopicThatWasMadeAnewArePutBackToo() throws {
+    let fixture = try Fixture()
+    // One of the partitions gets the messages, and only of that one the offset is believed.
+    func write(received: Int64) throws {
+      try fixture.write(
+        ["0", "1"].map { partition in
+          (
+            0,
+            headers(0, [("received", "\(received)")]).map {
+              $0.0 == "dlq-partition" ? ($0.0, Array(partition.utf8)) : $0
+            }
+          )
+        })
+    }
+    try write(received: Clock.nowMilliseconds())
+    #expect(try fixture.redrive().summary(isDryRun: false) == "redriven=2 skipped=0 refused=0")
+    try write(received: Clock.nowMilliseconds() + 7_200_000)
+    #expect(try fixture.redrive().summary(isDryRun: false) == "redriven=2 skipped=2 refused=0")
+  }
+
   @Test(.enabled(if: KafkaServer.isAvailable, "needs Kafka")) func whatKafkaDoesNotTakeIsRefusedAlone() throws {
     let brokers = try KafkaServer.shared().bootstrapServers
     let topic = "t-\(UUID().uuidString.prefix(8))"

@@ -104,6 +104,17 @@ import Testing
     #expect(lines(frozen.output, "FAIL", "SLUICE_KAFKA_BROKERS").count == 1, "\(frozen.output)")
   }
 
+  @Test func propertiesInLinesAreNotShown() throws {
+    let result = try check([
+      "SLUICE_KAFKA_BROKERS": "127.0.0.1:1", "SLUICE_MONGODB_URI": "mongodb://127.0.0.1:1",
+      "SLUICE_KAFKA_CONFIG": "security.protocol=tls\nsasl.password=a-secret-word",
+    ])
+    #expect(result.code == 1)
+    let kafka = lines(result.output, "FAIL", "SLUICE_KAFKA_CONFIG")
+    #expect(kafka.count == 1 && kafka[0].contains("security.protocol: must be plaintext, ssl,"), "\(result.output)")
+    #expect(!result.output.contains("a-secret-word") && !result.output.contains("tls\n"), "\(result.output)")
+  }
+
   @Test func aSettingThatCannotBeIsAnError() throws {
     let result = try check(["SLUICE_MQTT_URL": "tcp://a-secret-word"])
     #expect(result.code == 2)

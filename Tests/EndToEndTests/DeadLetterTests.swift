@@ -317,7 +317,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
       (["redrive", "--max-redrives", "0"], 2, "--max-redrives"), (["show", "--offset", "7"], 2, "--offset"),
       (["show", "--since", "yesterday"], 2, "--since"), (["show", "--limit", "few"], 2, "--limit"),
       (["redrive", "--kafka-config", "no.such=1"], 2, "SLUICE_KAFKA_CONFIG"),
-      (["redrive", "--kafka-config", "acks=1"], 1, "acks"), (["list", "--reasn", "x"], 2, "--reason"),
+      (["redrive", "--kafka-config", "acks=1"], 2, "SLUICE_KAFKA_CONFIG"), (["list", "--reasn", "x"], 2, "--reason"),
     ] {
       let result = try roles.run(["dlq"] + words)
       #expect(result.code == code, "\(words): \(result.output)")

@@ -73,10 +73,16 @@ private final class KafkaWithUsers {
     guard given.code == 0 else { throw TestServerError("kafka-acls: \(given.output)") }
   }
 
-  /// What `SLUICE_KAFKA_CONFIG` has to be for a user.
-  static func login(_ user: String) -> String {
-    "security.protocol=sasl_plaintext;sasl.mechanism=PLAIN;sasl.username=sluice-\(user);sasl.password=secret"
+  /// The properties with which a user comes in.
+  static func login(_ user: String) -> KeyValuePairs<String, String> {
+    [
+      "security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "sluice-\(user)",
+      "sasl.password": "secret",
+    ]
   }
+
+  /// What `SLUICE_KAFKA_CONFIG` has to be for a user: in lines, as in a file.
+  static func setting(_ user: String) -> String { login(user).map { "\($0)=\($1)" }.joined(separator: "\n") }
 
   private static let java = [
     "java", "-Xmx256m", "-cp", "\(TestServers.serversFolder)/kafka/libs/*",
@@ -97,10 +103,10 @@ struct KafkaRightsTests {
     let deadLetters = "\(roles.topic).dlq"
     try kafka.giveRights(topic: roles.topic, group: "g-\(roles.topic)")
     func settings(_ user: String) -> [String: String] {
-      ["SLUICE_KAFKA_BROKERS": kafka.guarded, "SLUICE_KAFKA_CONFIG": KafkaWithUsers.login(user)]
+      ["SLUICE_KAFKA_BROKERS": kafka.guarded, "SLUICE_KAFKA_CONFIG": KafkaWithUsers.setting(user)]
     }
     func flags(_ user: String) -> [String] {
-      ["--kafka-brokers", kafka.guarded, "--kafka-config", KafkaWithUsers.login(user)]
+      ["--kafka-brokers", kafka.guarded, "--kafka-config", KafkaWithUsers.setting(user)]
     }
 
     let again = try roles.run(["setup"] + flags("setup"))
@@ -167,9 +173,9 @@ struct KafkaRightsTests {
     try read(deadLetters, kafka.guarded, "dlq")
   }
 
-  private func configuration(_ brokers: String, _ user: String) throws -> KafkaConfiguration {
+  private func configuration(_ brokers: String, _ user: String) -> KafkaConfiguration {
     var configuration = KafkaConfiguration(brokers: brokers)
-    try configuration.merge(KafkaWithUsers.login(user))
+    configuration.setDefaults(KafkaWithUsers.login(user))
     configuration.set("message.timeout.ms", "20000")
     return configuration
   }
@@ -184,7 +190,7 @@ struct KafkaRightsTests {
   /// Reads the first message of a topic.
   private func read(_ topic: String, _ brokers: String, _ user: String) throws {
     var configuration = KafkaConfiguration(brokers: brokers)
-    try configuration.merge(KafkaWithUsers.login(user))
+    configuration.setDefaults(KafkaWithUsers.login(user))
     let consumer = try Consumer(configuration)
     defer { consumer.close() }
     let all = (0..<Int32(4)).map { (TopicPartition(topic: topic, partition: $0), Consumer.earliest) }

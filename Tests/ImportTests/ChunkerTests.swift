@@ -118,6 +118,53 @@ struct ChunkerTests {
     }
   }
 
+  /// The records that are cut off a text which is read at once.
+  private func records(_ text: ArraySlice<UInt8>, _ framing: RecordFraming, mayGrow: Bool, target: Int) -> [String] {
+    var chunker = Chunker(framing, target: target, mayGrow: mayGrow)
+    var rest = text
+    var found: [String] = []
+    while true {
+      let cut = Array(rest).withUnsafeBytes { chunker.cut($0, isLast: true) }
+      guard case .chunk(let count, _, let records) = cut else {
+        #expect(cut == .end && (mayGrow || rest.isEmpty), "\(cut)")
+        return found.filter { !$0.isEmpty }
+      }
+      for record in records {
+        let bytes = rest.dropFirst(record.start).prefix(record.end - record.start)
+        found.append(String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+      }
+      rest = rest.dropFirst(count)
+    }
+  }
+
+  /// Whatever is added to a text, what was cut off it before is what is cut off the longer one.
+  @Test(arguments: texts.indices) func aTextThatGrowsIsCutLikeTheWholeOne(_ index: Int) {
+    let (dialect, text, _, _) = Self.texts[index]
+    var bytes = Array(text.utf8)[...]
+    let header = dialect == .csv ? Array(bytes.prefix { $0 != 10 }) + [10] : []
+    bytes = bytes.dropFirst(header.count)
+    let framing = dialect.framing(header: header)
+    let whole = records(bytes, framing, mayGrow: false, target: 4096)
+    for count in 0...bytes.count {
+      for target in [1, 20, 4096] {
+        let some = records(bytes.prefix(count), framing, mayGrow: true, target: target)
+        #expect(some == Array(whole.prefix(some.count)), "the first \(count) bytes")
+      }
+    }
+    // Nothing is left of a text whose last record has an end, unless quotes are open.
+    if !text.contains("open") && !text.contains("\"2\nc") {
+      #expect(records(bytes + [10], framing, mayGrow: true, target: 4096) == whole)
+    }
+  }
+
+  @Test(arguments: [
+    ("{\"a\":1}", 1), ("{\"a\":\"}\"} \t\r", 1), ("{\"a\":\"}\"", 0), ("{\"a\":{}", 0), ("1", 0), ("{}{}", 0),
+    ("{}x", 0),
+    (" ", 0), ("", 0),
+  ]) func aLineThatIsAWholeObjectHasAnEnd(_ text: String, _ count: Int) {
+    #expect(records(Array(text.utf8)[...], .lines, mayGrow: true, target: 64).count == count)
+  }
+
   @Test func aLineThatIsTooLongIsOneRefusal() throws {
     let good = "{\"device\":\"a\",\"sensor\":\"s\",\"value\":1}"
     for length in 60...300 {

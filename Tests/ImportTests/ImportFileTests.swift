@@ -36,6 +36,7 @@ struct ImportFileTests {
       let file = try ImportFile(write(bytes)) { false }
       #expect(try read(file) == text)
       #expect(file.consumed == bytes.count && file.size == bytes.count && file.isAtEnd)
+      #expect(file.mayGrow == !bytes.starts(with: [0x1f, 0x8b]))
       let again = try ImportFile(write(bytes)) { false }
       let isMarked = again.offset == 3
       try again.skip(to: file.offset - 10)
@@ -68,7 +69,10 @@ struct ImportFileTests {
     state.entries["-"] = entry
     #expect(try ImportState(state.text) == state)
     #expect(try ImportState(ImportState().text) == ImportState())
-    for text in ["", "x\n", "sluice import 2\n", "sluice import 1\n1 2 3\n", "sluice import 1\n-1 2 3 4 5 6 7 x\n"] {
+    for text in [
+      "", "x\n", "sluice import 2\n", "sluice import 1\n1 2 3\n", "sluice import 1\n-1 2 3 4 5 6 7 x\n",
+      "sluice import 1\n1 9223372036854775807 3 4 5 6 7 x\n",
+    ] {
       #expect(throws: ImportState.Malformed.self) { try ImportState(text) }
     }
   }

@@ -34,6 +34,31 @@ import Testing
     #expect(try subscriber.connect(timeout: .seconds(10)) == false)
   }
 
+  @Test func namesWithSeveralAddressesOfOneFamily() throws {
+    // The broker listens on 127.0.0.1 only; 192.0.2.1 is nobody's.
+    let server = try MosquittoServer()
+    let targets = ["127.0.0.9", "192.0.2.1", "127.0.0.1"].map { ConnectionTarget(host: $0) }
+    let (connection, sessionPresent) = try Connection.establish(
+      server.configuration("bridge"), through: targets, keepsMessages: true, until: .now + .seconds(10),
+      wake: WakeSignal())
+    #expect(!sessionPresent)
+    connection.disconnect()
+  }
+
+  @Test func eachAddressIsTriedButOverTLSTheName() {
+    let addresses = [(AF_INET6, "::1"), (AF_INET, "127.0.0.1"), (AF_INET, "127.0.0.9")].map { (family: $0, text: $1) }
+    let plain = MQTTAddress(host: "broker")
+    #expect(ConnectionTarget.all(of: plain, at: addresses).map(\.host) == ["::1", "127.0.0.1", "127.0.0.9"])
+    #expect(ConnectionTarget.all(of: plain, at: []) == [])
+    let secured = MQTTAddress(host: "broker", usesTLS: true)
+    #expect(
+      ConnectionTarget.all(of: secured, at: addresses) == [
+        ConnectionTarget(host: "broker", localAddress: "::"),
+        ConnectionTarget(host: "broker", localAddress: "0.0.0.0"),
+      ])
+    #expect(ConnectionTarget.all(of: secured, at: Array(addresses[1...])) == [ConnectionTarget(host: "broker")])
+  }
+
   @Test func stoppedInService() throws {
     let server = try MosquittoServer()
     let subscriber = try server.subscriber("bridge")

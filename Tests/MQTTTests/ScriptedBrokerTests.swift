@@ -85,6 +85,29 @@ import Testing
     try broker.finish()
   }
 
+  /// Topics take as much memory as payloads do, and a message takes some without either.
+  @Test(arguments: [(topic: 3_000, payload: 1), (1, 3_000), (1, 1)])
+  func readingEndsWithTheBytesAllowed(topic: Int, payload: Int) throws {
+    let broker = try ScriptedBroker { peer in
+      try peer.accept(sessionPresent: true)
+      let text = [UInt8](repeating: UInt8(ascii: "t"), count: topic + payload)
+      let content = [UInt8(topic >> 8), UInt8(topic & 255)] + text
+      let length =
+        content.count < 128 ? [UInt8(content.count)] : [UInt8(content.count & 127 | 128), UInt8(content.count >> 7)]
+      peer.send(Array(repeatElement([0x30] + length + content, count: 200).joined()))
+      _ = try peer.remainingTypes()
+    }
+    let subscriber = try MQTTSubscriber(
+      MQTTConfiguration(
+        address: MQTTAddress(host: "127.0.0.1", port: broker.port), clientID: "bridge", maximumBatchBytes: 6_000))
+    _ = try subscriber.connect(timeout: .seconds(10))
+    var messages: [MQTTMessage] = []
+    try subscriber.receive(limit: 200, timeout: .seconds(10), into: &messages)
+    #expect(messages.count < 100)
+    subscriber.drop()
+    try broker.finish()
+  }
+
   @Test func refusedSubscriptions() throws {
     let broker = try ScriptedBroker { peer in
       try peer.accept()

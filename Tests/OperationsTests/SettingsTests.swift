@@ -216,6 +216,7 @@ func refusal(
       ]
     ),
     ("SLUICE_BATCH_DELAY", ["0s", "60s", "1m"], ["61s", "0"]),
+    ("SLUICE_MQTT_KEEP_ALIVE", ["5s", "6000ms", "1m", "65535s"], ["4s", "5500ms", "65536s", "60", ""]),
     (
       "SLUICE_HTTP_BODY_LIMIT", ["1024", "1KiB", "8MiB", "512KB", "64M", "64m", "1gib", "1073741824", "2000b"],
       ["1023", "1025MiB", "", "8 MiB", "MiB", "8Mi", "8x", "-1", "99999999999999999999"]
@@ -287,6 +288,12 @@ func refusal(
     #expect(refusal(.ingest, ["--tls-key", "k"])?.hasPrefix("SLUICE_TLS_CERTIFICATE is missing") == true)
     #expect(refusal(.ingest, ["--tls-key", "k", "--tls-certificate", "c"]) == nil)
     #expect(refusal(.sink, ["--kafka-topic", "a", "--kafka-dead-letter-topic", "a"])?.contains("name another") == true)
+    #expect(
+      refusal(.bridge, ["--kafka-linger", "10s"])
+        == "SLUICE_KAFKA_LINGER (10s) is not less than SLUICE_KAFKA_DELIVERY_TIMEOUT (10s): "
+        + "a message would be given up before it is sent")
+    #expect(refusal(.bridge, ["--kafka-linger", "10s", "--kafka-delivery-timeout", "11s"]) == nil)
+    #expect(refusal(.setup, environment: ["SLUICE_KAFKA_LINGER": "60s"]) == nil)
     #expect(
       refusal(.ingest, ["--http-memory-limit", "1MiB"])
         == "SLUICE_HTTP_MEMORY_LIMIT (1MiB) is less than SLUICE_HTTP_BODY_LIMIT (8MiB): "

@@ -58,6 +58,17 @@ import Testing
     link.close(timeout: .seconds(5))
   }
 
+  /// At the ends of what the settings accept.
+  @Test(arguments: [(Duration.seconds(3_600), 1 << 40), (.milliseconds(100), 1 << 20)])
+  func isMadeWithAnyTimeout(deliveryTimeout: Duration, queueBytes: Int) throws {
+    let link = try KafkaLink(
+      KafkaLink.Configuration(
+        kafka: KafkaConfiguration(brokers: "127.0.0.1:1"), topics: [], deliveryTimeout: deliveryTimeout,
+        queueMessages: 10_000_000, queueBytes: queueBytes, linger: .zero),
+      log: Log(component: "test", level: .error), health: Health(), metrics: Metrics())
+    link.close(timeout: .zero)
+  }
+
   /// As where the right to write idempotently is missing: one line when it goes and one when it is back.
   @Test func isCalmAboutAReasonThatLasts() throws {
     let cluster = try MockCluster()
