@@ -98,7 +98,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let decoder: MessageDecoder
   private var batch: SinkBatch
   private var fetchedAhead = FetchedAhead()
-  /// The offset behind the last message, by partition.
+  /// The offset behind the last message, or where reading began, by partition.
   private var positions: [Int32: Int64] = [:]
   private var assigned: [TopicPartition] = []
   /// Those that nothing is read from while the writer has no room.
@@ -381,9 +381,12 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
           consumerState.failing("\(error)")
           continue
         }
-        starts[partition] = try start(
+        let beginning = try start(
           partition, entries[partition.partition],
           LogExtent(low: log.low, high: log.high, committed: committed[partition]))
+        starts[partition] = beginning
+        // The topic may be made anew before anything is read of it.
+        positions[partition.partition] = beginning ?? committed[partition] ?? log.low
         uncompared.removeAll { $0 == partition }
         if entries[partition.partition]?.claims.isEmpty == false { claimed.append(partition.partition) }
       }
@@ -402,8 +405,6 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private func start(
     _ partition: TopicPartition, _ entry: LedgerEntry?, _ extent: LogExtent
   ) throws(MongoError) -> Int64? {
-    // Before anything is read of it, the topic may be made anew.
-    positions[partition.partition] = extent.high
     let base = configuration.offsetBase
     guard let entry, let stored = entry.next.map({ $0 - base }) else {
       return extent.committed.map { min($0, extent.low) }
