@@ -85,6 +85,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   private let deadLetterState: StateLog
   private let consumerState: StateLog
   private let groupState: StateLog
+  private let ledgerState: StateLog
   private let kafkaHealth: HealthComponent
   private let place = Mutex(GroupPlace(now: Clock.monotonic()))
   private let observer: ClientLog
@@ -137,6 +138,8 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     consumerState = StateLog("consumer", log: log)
     kafkaHealth = health.component("kafka")
     groupState = StateLog("group", log: log, health: health.component("group"))
+    ledgerState = StateLog("ledger", log: log, health: health.component("ledger"))
+    ledgerState.ok()
     // Before it has joined: the database and Kafka say whether it can.
     groupState.ok()
     observer = ClientLog(log.component("kafka"))
@@ -368,6 +371,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
   /// - Returns: where to begin, of those that do not begin at the committed offset.
   private func compare(_ consumer: Consumer) -> [TopicPartition: Int64] {
     var starts: [TopicPartition: Int64] = [:]
+    var problem = "no time was left"
     let deadline = Clock.monotonic() + Self.comparisonPatience
     do {
       let entries = try ledger.entries(uncompared.map(\.partition))
@@ -378,7 +382,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
           log = try consumer.watermarks(of: partition, timeout: .seconds(1))
         } catch {
           // One without a leader is not to keep the others.
-          consumerState.failing("\(error)")
+          problem = "\(error)"
           continue
         }
         let beginning = try start(
@@ -390,10 +394,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
         uncompared.removeAll { $0 == partition }
         if entries[partition.partition]?.claims.isEmpty == false { claimed.append(partition.partition) }
       }
-    } catch let error as MongoError {
-      databaseState.failing("MongoDB does not answer: \(error)")
     } catch {
-      consumerState.failing("\(error)")
+      problem = "\(error)"
+    }
+    if uncompared.isEmpty {
+      ledgerState.ok()
+    } else {
+      ledgerState.failing("what is stored cannot be compared with the topic, and is not added to: \(problem)")
     }
     attend(claimed)
     nextComparison = Clock.monotonic() + .seconds(1)
@@ -466,6 +473,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     if areWithheld { do throws(KafkaError) { try consumer.resume(uncompared) } catch {} }
     uncompared = []
     areWithheld = false
+    ledgerState.ok()
     attend([])
     generation.advance()
     assigned = []

@@ -44,7 +44,6 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try fixture.expectStored(0..<4_000)
   }
 
-  /// A sink whose database hangs pauses its partitions; those it gets back after a rebalance must not stay so.
   /// A batch takes longer to get there than an answer may take.
   @Test(arguments: Layout.allCases) func aSlowDatabaseIsGivenLessAtOnce(_ layout: Layout) throws {
     let server = try MongoServer()
@@ -206,6 +205,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try eventually("all states are written") { (try? fixture.count("devices")) == count }
   }
 
+  /// A sink whose database hangs pauses its partitions; those it gets back after a rebalance must not stay so.
   @Test func aRebalanceWhileTheDatabaseHangsLeavesNothingPaused() throws {
     let server = try durable()
     let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server)
