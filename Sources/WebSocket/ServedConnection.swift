@@ -65,7 +65,7 @@ final class ServedConnection: FrameEvents {
 
   /// Some time has passed.
   func tick(_ now: Int64) {
-    switch watch.verdict(now, isBusy: connection.inFlight > 0) {
+    switch watch.verdict(now, isBusy: connection.waiting.messages > 0) {
     case .fine: return
     case .ping: codec.ping()
     case .close(let reason): codec.close(reason)

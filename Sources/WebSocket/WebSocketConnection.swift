@@ -53,8 +53,6 @@ package final class WebSocketConnection: Sendable {
   /// A message is to be answered.
   func begin() { outbox.withLock { $0.inFlight += 1 } }
 
-  var inFlight: Int { outbox.withLock { $0.inFlight } }
-
   /// Messages without an answer, and bytes of answers that were not taken.
   var waiting: (messages: Int, bytes: Int) { outbox.withLock { ($0.inFlight, $0.size) } }
 

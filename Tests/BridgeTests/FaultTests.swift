@@ -291,9 +291,7 @@ import Testing
     // Enough for a reading and for a few, not for the share of a partition in 1,000.
     let topics = try Topics(on: KafkaServer.shared(), configuration: ["max.message.bytes": "4000"])
     // A session with all of them waiting.
-    let first = try TestBridge(mosquitto, topics)
-    try first.ready()
-    first.stop()
+    try TestBridge.leaveSession(mosquitto, topics)
     try mosquitto.publish(0..<1_000)
     let bridge = try TestBridge(mosquitto, topics)
     let reader = try TopicReader(topics, topics.readings)
@@ -310,9 +308,7 @@ import Testing
     let cluster = try MockCluster()
     defer { cluster.close() }
     let topics = try Topics(on: cluster)
-    let first = try TestBridge(mosquitto, topics)
-    try first.ready()
-    first.stop()
+    try TestBridge.leaveSession(mosquitto, topics)
     let topic = "sensors/d/" + String(repeating: "x", count: 60_000)
     try mosquitto.publish((0..<600).map { _ in (topic, Array("1".utf8)) })
     let bridge = try TestBridge(mosquitto, topics)
@@ -329,9 +325,7 @@ import Testing
     let cluster = try MockCluster()
     defer { cluster.close() }
     let topics = try Topics(on: cluster)
-    let first = try TestBridge(mosquitto, topics)
-    try first.ready()
-    first.stop()
+    try TestBridge.leaveSession(mosquitto, topics)
     let payloads = (0..<5).map { "not a value \($0)" }
     try mosquitto.publish(payloads.map { ("sensors/d/t", Array($0.utf8)) })
     try cluster.fail(.produce, with: [.messageTooLarge])
@@ -349,9 +343,7 @@ import Testing
     let mosquitto = try MosquittoServer(Self.unlimited)
     // Enough for a few of the short ones.
     let topics = try Topics(on: KafkaServer.shared(), configuration: ["max.message.bytes": "2000"])
-    let first = try TestBridge(mosquitto, topics)
-    try first.ready()
-    first.stop()
+    try TestBridge.leaveSession(mosquitto, topics)
     var payloads = (100..<200).map { "not a value \($0)" }
     payloads[50] = String(repeating: "x", count: 2_000)
     try mosquitto.publish(payloads.map { ("sensors/d/t", Array($0.utf8)) })

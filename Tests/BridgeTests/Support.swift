@@ -75,6 +75,13 @@ final class TestBridge: Sendable {
     bridge.start(under: supervisor) { link.close(timeout: .seconds(1)) }
   }
 
+  /// Has the broker keep what is published from now on, for the next bridge.
+  static func leaveSession(_ mosquitto: MosquittoServer, _ topics: Topics) throws {
+    let bridge = try TestBridge(mosquitto, topics)
+    try bridge.ready()
+    bridge.stop()
+  }
+
   private let log: Lines
   var logLines: [String] { log.all }
 
