@@ -22,7 +22,8 @@ protocol Inserter: AnyObject {
   /// Has the database know what is stored; before offsets are committed.
   func complete() throws(InsertFailure)
   /// Looks for what late writes of earlier owners left, when it is time.
-  func examine() throws(InsertFailure)
+  /// - Parameter isWanted: whether the partitions are this sink's still; what takes long is given up when they are not.
+  func examine(while isWanted: () -> Bool) throws(InsertFailure)
   /// Takes back what another seemed to own, for the group says that it is this sink's.
   func reclaim()
   /// Forgets all it owns: the partitions were given up.
@@ -135,7 +136,7 @@ final class KeyedInserter: Inserter {
   }
 
   func complete() {}
-  func examine() {}
+  func examine(while isWanted: () -> Bool) {}
   func reclaim() {}
   func reset() {}
 }

@@ -227,7 +227,7 @@ final class Writer: @unchecked Sendable {
     if isFlushed { begin(generation.current) }
     guard noted.generation == generation.current else { return }
     do throws(InsertFailure) {
-      try inserter.examine()
+      try inserter.examine { noted.generation == generation.current }
     } catch {
       // It is done again, and says nothing about whether readings can be stored.
       log.debug("claim not examined", ["reason": .string("\(error)")])

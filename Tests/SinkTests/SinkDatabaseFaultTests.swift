@@ -80,6 +80,31 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try fixture.expectStored(0..<2_000)
   }
 
+  /// It is stopped while it looks for what an earlier owner, which ended without a word, has stored.
+  @Test func stoppedWhileItLooksForWhatIsStored() throws {
+    let server = try MongoServer()
+    let command: BSONDocument = ["find": "readings"]
+    let proxy = try ServerProxy(to: server.port, swallowing: Data(command.bytes.dropFirst(4).dropLast()))
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server, partitions: 1)
+    let claim: BSONDocument = [
+      "epoch": 1, "from": 0, "to": 100, "tsMin": .date(0), "tsMax": .date(1), "settled": false,
+    ]
+    _ = try fixture.pool.withClient { (client) throws(MongoError) in
+      try client.updateOne(
+        fixture.database, DatabaseSchema.ledger, filter: ["_id": .string("\(fixture.topic):0")],
+        update: ["$set": ["epoch": 1, "claims": [.document(claim)]]], upsert: true)
+    }
+    try fixture.produce(SinkFixture.readings(0..<100))
+    let sink = try fixture.startSink(
+      uri: "mongodb://127.0.0.1:\(proxy.port)/?directConnection=true", timeout: .seconds(60))
+    try eventually("it looks") { proxy.mutedCount > 0 }
+    sink.supervisor.requestStop()
+    #expect(withExtendedLifetime(proxy) { sink.supervisor.join(timeout: .seconds(20)) })
+    try fixture.startSink()
+    try fixture.expectStored(0..<100)
+  }
+
   /// The database hangs in an update of the states, and stores readings meanwhile; their offsets wait.
   @Test func readingsDoNotWaitForDeviceStates() throws {
     let server = try durable()

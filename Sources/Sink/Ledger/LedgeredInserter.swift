@@ -39,6 +39,7 @@ final class LedgeredInserter: Inserter {
   private var nextExamination: Duration = .zero
   private var documents = BSONBatch()
   private var portion = Portion()
+  private let looking = AbandonableCall("sink-looks")
   private let unattended = Mutex<[Int32]>([])
 
   /// - Parameter now: a clock that goes on counting while the process is stopped.
@@ -64,7 +65,7 @@ final class LedgeredInserter: Inserter {
 
   func insert(_ batch: SinkBatch, _ progress: inout InsertProgress) throws(InsertFailure) {
     for partition in batch.next.keys { try take(partition) }
-    try recover(Array(batch.next.keys))
+    try recover(Array(batch.next.keys), while: progress.isWanted)
     let seen = leaveOutRepeats(of: batch, &progress)
     var wanted = batch.order.filter { index in
       !progress.isSettled(index) && owners[batch.origins[index].partition]!.needsInsert(batch.origins[index].offset)
@@ -145,14 +146,13 @@ final class LedgeredInserter: Inserter {
 
   /// Reads back what earlier owners left of partitions that were taken: of all at once, for to look through the collection
   /// is dear.
-  private func recover(_ partitions: [Int32]) throws(InsertFailure) {
+  private func recover(_ partitions: [Int32], while isWanted: () -> Bool) throws(InsertFailure) {
     var claims: [Int32: [LedgerEntry.Claim]] = [:]
     for partition in partitions {
       if case .recovering(let open)? = owners[partition]?.phase { claims[partition] = open }
     }
     if claims.isEmpty { return }
-    let copies: [Int32: [LedgerStore.Copy]]
-    do throws(MongoError) { copies = try ledger.copies(of: claims) } catch { throw .database(error) }
+    let copies = try copies(of: claims, while: isWanted)
     for (partition, claims) in claims {
       let offsets = Set((copies[partition] ?? []).map(\.offset))
       owners[partition]!.readBack(offsets)
@@ -163,6 +163,26 @@ final class LedgeredInserter: Inserter {
           "partition": .int(Int(partition)), "epoch": .int(Int(owners[partition]!.epoch)),
           "claims": .int(claims.count), "stored_already": .int(offsets.count),
         ])
+    }
+  }
+
+  private func copies(
+    of claims: [Int32: [LedgerEntry.Claim]], while isWanted: () -> Bool
+  ) throws(InsertFailure) -> [Int32: [LedgerStore.Copy]] {
+    try patiently(while: isWanted) { [ledger] () throws(MongoError) in try ledger.copies(of: claims) }
+  }
+
+  /// Does what may take long, and only looks, or may as well happen later: nobody has to wait for that at a stop.
+  private func patiently<Value: Sendable>(
+    while isWanted: () -> Bool, _ body: @escaping @Sendable () throws(MongoError) -> Value
+  ) throws(InsertFailure) -> Value {
+    let result = looking.run(while: isWanted) { () -> Result<Value, MongoError> in
+      do throws(MongoError) { return .success(try body()) } catch { return .failure(error) }
+    }
+    switch result {
+    case .success(let value): return value
+    case .failure(let error): throw .database(error)
+    case nil: throw .givenUp
     }
   }
 
@@ -252,16 +272,16 @@ final class LedgeredInserter: Inserter {
   /// copies, and it may be long until a message comes. In place of those that it was told before.
   func attend(to partitions: [Int32]) { unattended.withLock { $0 = partitions } }
 
-  private func takeUnattended() throws(InsertFailure) {
+  private func takeUnattended(while isWanted: () -> Bool) throws(InsertFailure) {
     let partitions = unattended.withLock { $0 }
     if partitions.isEmpty { return }
     for partition in partitions { try take(partition) }
-    try recover(partitions)
+    try recover(partitions, while: isWanted)
     unattended.withLock { $0.removeAll(where: partitions.contains) }
   }
 
-  func examine() throws(InsertFailure) {
-    try takeUnattended()
+  func examine(while isWanted: () -> Bool) throws(InsertFailure) {
+    try takeUnattended(while: isWanted)
     let time = now()
     guard time >= nextExamination else { return }
     let due = examinations.indices.filter {
@@ -275,30 +295,32 @@ final class LedgeredInserter: Inserter {
     let examined = due.map { examinations[$0] }
     // To look through the collection may take long, and nothing is written meanwhile.
     defer { nextExamination = now() + (now() - time) * Self.examinationShare }
+    let entries: [Int32: LedgerEntry]
     do throws(MongoError) {
-      let entries = try ledger.entries(Array(Set(examined.map(\.partition))))
-      var claims: [Int32: [LedgerEntry.Claim]] = [:]
-      for (partition, entry) in entries where entry.epoch == owners[partition]!.epoch {
-        for known in entry.claims where known.isSettled { owners[partition]!.settled(known) }
-        claims[partition] = examined.filter { $0.partition == partition }.map(\.claim)
-      }
-      for partition in Set(examined.map(\.partition)) where claims[partition] == nil { refuse(partition) }
-      let copies = try ledger.copies(of: claims)
-      for examination in examined where claims[examination.partition] != nil {
-        let covered = examination.claim.from..<examination.claim.to
-        try conclude(
-          examination, (copies[examination.partition] ?? []).filter { covered.contains($0.offset) }, at: time)
-      }
+      entries = try ledger.entries(Array(Set(examined.map(\.partition))))
     } catch {
       throw .database(error)
+    }
+    var claims: [Int32: [LedgerEntry.Claim]] = [:]
+    for (partition, entry) in entries where entry.epoch == owners[partition]!.epoch {
+      for known in entry.claims where known.isSettled { owners[partition]!.settled(known) }
+      claims[partition] = examined.filter { $0.partition == partition }.map(\.claim)
+    }
+    for partition in Set(examined.map(\.partition)) where claims[partition] == nil { refuse(partition) }
+    let copies = try copies(of: claims, while: isWanted)
+    for examination in examined where claims[examination.partition] != nil {
+      let covered = examination.claim.from..<examination.claim.to
+      try conclude(
+        examination, (copies[examination.partition] ?? []).filter { covered.contains($0.offset) }, at: time,
+        while: isWanted)
     }
   }
 
   /// Removes what is there more than once of a former claim, or closes it when nothing more can come.
   /// - Parameter time: of before it was looked at: what landed after that is not among the copies.
   private func conclude(
-    _ examination: Examination, _ copies: [LedgerStore.Copy], at time: Duration
-  ) throws(MongoError) {
+    _ examination: Examination, _ copies: [LedgerStore.Copy], at time: Duration, while isWanted: () -> Bool
+  ) throws(InsertFailure) {
     let partition = examination.partition
     let claim = examination.claim
     // An earlier one may have found that the partition is another's.
@@ -307,7 +329,9 @@ final class LedgeredInserter: Inserter {
     else { return }
     let surplus = PartitionOwner.surplus(copies)
     if !surplus.isEmpty {
-      let count = try ledger.delete(surplus, of: claim, in: partition)
+      let count = try patiently(while: isWanted) { [ledger] () throws(MongoError) in
+        try ledger.delete(surplus, of: claim, in: partition)
+      }
       metrics.surplus.increment(by: count)
       log.info("late copies removed", ["partition": .int(Int(partition)), "copies": .int(count)])
       examinations[index].due = time
@@ -316,7 +340,13 @@ final class LedgeredInserter: Inserter {
     let isAged = time - examination.since > Self.examinationLimit
     let known = owners[partition]!.former.first { $0.isSame(as: claim) } ?? claim
     guard isAged || owners[partition]!.canClose(known) else { return }
-    guard try ledger.close(claim, of: partition, under: owners[partition]!.epoch) else { return refuse(partition) }
+    let isClosed: Bool
+    do throws(MongoError) {
+      isClosed = try ledger.close(claim, of: partition, under: owners[partition]!.epoch)
+    } catch {
+      throw .database(error)
+    }
+    guard isClosed else { return refuse(partition) }
     owners[partition]!.closed(claim)
     examinations.remove(at: index)
   }
