@@ -44,7 +44,7 @@ enum Schemas {
     "BoxSensor":{"type":"string","pattern":"^[0-9A-Za-z]{24}$","not":{"const":"00112233445566778899aabb"}},
     "BoxValue":{"anyOf":[{"type":"number"},{"type":"string","pattern":"^[+-]?[0-9]{1,15}([.][0-9]{1,15})?$"}]},
     "BoxLocation":{"anyOf":[{"type":"null"},
-      {"type":"array","minItems":2,"maxItems":3,"items":{"type":"number"},
+      {"type":"array","minItems":2,"items":{"description":"The height, a number; anything else is as none"},
         "prefixItems":[{"type":"number","minimum":-180,"maximum":180},{"type":"number","minimum":-90,"maximum":90}]},
       {"type":"object","required":["lng","lat"],"properties":{"lng":{"type":"number","minimum":-180,"maximum":180},
         "lat":{"type":"number","minimum":-90,"maximum":90},
@@ -88,7 +88,7 @@ enum Schemas {
     "Uplink":{"type":"object","required":["end_device_ids"],
       "description":"A message of The Things Stack, version 3; one that is no uplink is answered 200",
       "properties":{"end_device_ids":{"type":"object","required":["device_id"],
-        "properties":{"device_id":{"type":"string","pattern":"^[a-z0-9](-?[a-z0-9]){2,35}$"}}},
+        "properties":{"device_id":{"type":"string","maxLength":\##(ReadingRules.identifierLimit),"pattern":"[0-9A-Za-z]"}}},
         "uplink_message":{"description":"An object with f_port, f_cnt, frm_payload, decoded_payload and received_at"}}},
     "SenMLPack":{"type":"array","minItems":1,"maxItems":\##(limits.readings),"items":{"type":"object","properties":{
       "bn":{"type":"string"},"bt":{"type":"number"},"bu":{"type":"string"},"bv":{"type":"number"},"bs":{"type":"number"},
