@@ -10,6 +10,10 @@ import CMongoC
   /// What a call needs apart from the documents to insert: two arguments, options, a reply.
   let block = BSONBlock(count: 4)
   private var many = BSONBlock(count: 0)
+  /// Above this many bytes, memory for a command is given back after use.
+  static let keptCommand = 1 << 20
+
+  private var command = BSONWriter()
 
   /// Room for so many documents.
   func documents(_ count: Int) -> BSONBlock {
@@ -17,8 +21,18 @@ import CMongoC
     return many
   }
 
-  /// Gives back what only an unusually large insert needed.
+  /// Encodes a command, whose fields `build` appends, and lends its bytes.
+  func encode<R>(_ build: (inout BSONWriter) -> Void, lending body: (UnsafeRawBufferPointer) -> R) -> R {
+    command.removeAll()
+    command.beginDocument()
+    build(&command)
+    command.endDocument()
+    return unsafe command.withBytes(body)
+  }
+
+  /// Gives back what only an unusually large insert or command needed.
   func trim() {
     if many.count > Self.keptDocuments { many = BSONBlock(count: 0) }
+    if command.count > Self.keptCommand { command = BSONWriter() }
   }
 }

@@ -53,19 +53,20 @@ extension MongoClient {
     var first = 0
     while first < statements.count {
       let last = statements.end(of: first, bytes: 8 << 20, count: 10_000)
-      let command = unsafe statements.withBytes { bytes in
-        BSONDocument { writer in
+      do throws(MongoError) {
+        let reply = try unsafe workspace.encode { writer in
           writer.appendString("update", collection)
           writer.append("ordered", ordered)
           writer.beginArray("updates")
-          for index in first..<last {
-            unsafe writer.appendElement(encoded: UnsafeRawBufferPointer(rebasing: bytes[statements.range(of: index)]))
+          unsafe statements.withBytes { bytes in
+            for index in first..<last {
+              unsafe writer.appendElement(encoded: UnsafeRawBufferPointer(rebasing: bytes[statements.range(of: index)]))
+            }
           }
           writer.endArray()
-        }
-      }
-      do throws(MongoError) {
-        let reply = try write(database, command)
+        } lending: {
+          unsafe write(database, $0)
+        }.get()
         total.add(BulkUpdateResult(reply), from: first)
       } catch {
         var error = error

@@ -38,14 +38,21 @@ import CMongoC
   ///
   /// - Returns: the server's answer, also when it holds write errors.
   package func command(_ database: String, _ command: BSONDocument) throws(MongoError) -> BSONDocument {
-    try unsafe run(command.bytes) { client, command, reply, error in
-      unsafe mongoc_client_command_simple(client, database, command, nil, reply, error)
-    }
+    try unsafe command.bytes.withUnsafeBytes { bytes in
+      unsafe run(bytes) { client, command, reply, error in
+        unsafe mongoc_client_command_simple(client, database, command, nil, reply, error)
+      }
+    }.get()
   }
 
   /// Runs a command that writes, on the primary and with the pool's write concern.
   func write(_ database: String, _ command: BSONDocument) throws(MongoError) -> BSONDocument {
-    try unsafe run(command.bytes) { client, command, reply, error in
+    try unsafe command.bytes.withUnsafeBytes { unsafe write(database, $0) }.get()
+  }
+
+  /// The same with a command of which only the bytes are there.
+  func write(_ database: String, _ command: UnsafeRawBufferPointer) -> Result<BSONDocument, MongoError> {
+    unsafe run(command) { client, command, reply, error in
       unsafe mongoc_client_write_command_with_opts(client, database, command, nil, reply, error)
     }
   }
@@ -54,21 +61,18 @@ import CMongoC
     OpaquePointer, OpaquePointer, OpaquePointer, UnsafeMutablePointer<bson_error_t>
   ) -> Bool
 
-  private func run(_ command: [UInt8], _ body: Command) throws(MongoError) -> BSONDocument {
-    let client = try unsafe handle
+  // A result, for the functions that lend bytes do not know typed errors.
+  private func run(_ command: UnsafeRawBufferPointer, _ body: Command) -> Result<BSONDocument, MongoError> {
+    guard let client = unsafe lent else { return .failure(.closed) }
     let block = workspace.block
     let reply = unsafe block.slot(3)
     var error = bson_error_t()
     unsafe sluice_bson_empty(reply)
-    let succeeded = unsafe command.withUnsafeBytes { bytes -> Bool? in
-      guard let view = unsafe block.view(0, bytes) else { return nil }
-      return unsafe body(client, view, reply, &error)
-    }
     defer { unsafe bson_destroy(reply) }
-    guard let succeeded else { throw .malformed }
+    guard let view = unsafe block.view(0, command) else { return .failure(.malformed) }
+    let succeeded = unsafe body(client, view, reply, &error)
     let answer = unsafe BSONDocument(copying: reply)
-    if !succeeded { throw MongoError(error, reply: answer) }
-    return answer
+    return succeeded ? .success(answer) : .failure(MongoError(error, reply: answer))
   }
 
   // MARK: Collections

@@ -58,6 +58,13 @@ package struct ByteBuffer: ~Copyable {
     count += bytes.count
   }
 
+  /// Writes over bytes that are there.
+  package mutating func overwrite(at offset: Int, _ bytes: UnsafeRawBufferPointer) {
+    precondition(offset >= 0 && offset + bytes.count <= count)
+    guard let source = bytes.baseAddress else { return }
+    memcpy(start + offset, source, bytes.count)
+  }
+
   @inline(__always)
   package mutating func append(_ literal: StaticString) {
     append(UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))

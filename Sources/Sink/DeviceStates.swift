@@ -6,27 +6,28 @@ struct DeviceStates: ~Copyable {
   /// A statement that is longer gets no more series: a message to the database has 16 MiB at most.
   private static let statementBytes = 4 << 20
 
+  // Without references, of which copies would be counted.
   private struct Series {
     /// The next of the same device; -1: none.
-    let next: Int
-    var ts: Int64
+    let next: Int32
     /// The newest reading among those that are being noted, not encoded yet; -1: none.
-    var newest: Int
+    var newest: Int32 = -1
+    var ts: Int64
     /// The fields of the newest reading, encoded.
-    var latest: [UInt8] = []
+    var latest = ReusedTexts.Place()
   }
 
   private struct Device {
     var first: Int64
     var last: Int64
-    /// The hour since 1970 in which the newest noted of its readings was measured; -1: not noted. And those before it.
+    /// The hour since 1970 in which the newest noted of its readings was measured; -1: not noted.
     var hour: Int64 = -1
-    var hours: Set<Int64> = []
-    /// The tags of the newest reading that has any, each name and value behind its length; and when it was measured.
-    var tags: [UInt8] = []
+    /// When the newest reading was measured that has tags.
     var tagged = Int64.min
+    /// Its tags, each name and value behind its length.
+    var tags = ReusedTexts.Place()
     /// The first of its series.
-    var series = -1
+    var series: Int32 = -1
   }
 
   private var deviceNames = Interner()
@@ -34,6 +35,10 @@ struct DeviceStates: ~Copyable {
   private var seriesNames = Interner()
   private var devices: [Device] = []
   private var series: [Series] = []
+  private var texts = ReusedTexts()
+  /// By device, the hours of its readings before the newest noted; few have any.
+  private var earlierHours: [Int: Set<Int64>] = [:]
+  private var earlierHourCount = 0
   private var key = ByteBuffer()
   private var encoded = BSONBatch()
   /// Series with a newest reading that is not encoded yet.
@@ -43,18 +48,24 @@ struct DeviceStates: ~Copyable {
 
   init(marksHours: Bool = false) { self.marksHours = marksHours }
 
-  /// Devices and series that wait to be written.
+  /// Devices that wait to be written.
   var deviceCount: Int { devices.count }
-  var seriesCount: Int { series.count }
+
+  /// Bytes of memory that are in use.
+  var byteCount: Int {
+    // An hour in a set, with its share of the dictionary.
+    let hours = earlierHourCount * 64
+    return deviceNames.byteCount + seriesNames.byteCount + devices.count * MemoryLayout<Device>.stride
+      + series.count * MemoryLayout<Series>.stride + texts.byteCount + hours
+  }
 
   /// Notes all readings of a batch.
   mutating func note(_ batch: ReadingBatch) {
     for (index, reading) in batch.readings.enumerated() { note(reading, index, of: batch) }
     for number in touched {
-      encode(batch.readings[series[number].newest], of: batch)
+      encode(batch.readings[Int(series[number].newest)], of: batch)
       series[number].newest = -1
-      series[number].latest.removeAll(keepingCapacity: true)
-      encoded.withBytes { series[number].latest.append(contentsOf: $0) }
+      encoded.withBytes { texts.replace(&series[number].latest, with: $0) }
     }
     touched.removeAll(keepingCapacity: true)
   }
@@ -74,13 +85,16 @@ struct DeviceStates: ~Copyable {
         append(tag.name, of: batch)
         append(tag.value, of: batch)
       }
-      // Mostly they are what they were.
-      if !devices[device].tags.elementsEqual(key.bytes) { devices[device].tags = Array(key.bytes) }
+      texts.replace(&devices[device].tags, with: key.bytes)
     }
     if marksHours {
       let hour = reading.ts / SummaryPlan.hour
       if hour != devices[device].hour {
-        if devices[device].hour >= 0 { devices[device].hours.insert(devices[device].hour) }
+        if devices[device].hour >= 0,
+          earlierHours[device, default: []].insert(devices[device].hour).inserted
+        {
+          earlierHourCount += 1
+        }
         devices[device].hour = hour
       }
     }
@@ -89,14 +103,14 @@ struct DeviceStates: ~Copyable {
     key.append(batch[reading.sensor])
     let number = seriesNames.number(of: key.bytes)
     if number == series.count {
-      series.append(Series(next: devices[device].series, ts: reading.ts, newest: -1))
-      devices[device].series = number
+      series.append(Series(next: devices[device].series, ts: reading.ts))
+      devices[device].series = Int32(number)
     } else if reading.ts < series[number].ts {
       return
     }
     if series[number].newest < 0 { touched.append(number) }
     series[number].ts = reading.ts
-    series[number].newest = index
+    series[number].newest = Int32(index)
   }
 
   mutating func removeAll() {
@@ -104,18 +118,23 @@ struct DeviceStates: ~Copyable {
     seriesNames.removeAll()
     devices.removeAll(keepingCapacity: true)
     series.removeAll(keepingCapacity: true)
+    texts.removeAll()
+    earlierHours.removeAll()
+    earlierHourCount = 0
   }
 
-  /// The updates of some devices, numbered from 0: one for each, or several where its series are too long for one. An older
-  /// reading that comes late never replaces a newer one, also not one that another sink wrote, for the database compares.
-  func updates(of numbers: Range<Int>) -> BSONBatch {
-    var updates = BSONBatch()
+  /// Appends the updates of some devices, numbered from 0: one for each, or several where its series are too long for one. An
+  /// older reading that comes late never replaces a newer one, also not one that another sink wrote, for the database compares.
+  /// - Parameter bytes: with how many it ends, though there be more devices.
+  /// - Returns: those that are among them.
+  func append(_ numbers: Range<Int>, to updates: inout BSONBatch, upTo bytes: Int = .max) -> Range<Int> {
     var path = ByteBuffer()
     // Another at each change, so that who summarises an hour sees whether it changed since.
     let mark = Int64.random(in: 1...Int64.max)
     for number in numbers {
+      if updates.byteCount >= bytes { return numbers.lowerBound..<number }
       let device = devices[number]
-      var next = device.series
+      var next = Int(device.series)
       repeat {
         updates.append { update in
           let start = update.count
@@ -125,11 +144,11 @@ struct DeviceStates: ~Copyable {
           update.beginArray("u")
           update.beginElementDocument()
           update.beginDocument("$set")
-          if next == device.series { append(device, mark, &path, to: &update) }
+          if next == device.series { append(number, mark, &path, to: &update) }
           while next >= 0, update.count - start < Self.statementBytes {
             Self.setPath(&path, ofSensor: seriesNames[next].dropFirst(4))
-            Self.append(series[next].latest, series[next].ts, path, to: &update)
-            next = series[next].next
+            Self.append(texts[series[next].latest], series[next].ts, path, to: &update)
+            next = Int(series[next].next)
           }
           update.endDocument()
           update.endDocument()
@@ -138,18 +157,19 @@ struct DeviceStates: ~Copyable {
         }
       } while next >= 0
     }
-    return updates
+    return numbers
   }
 
   /// Appends what is of the device and not of one of its series.
-  private func append(_ device: Device, _ mark: Int64, _ path: inout ByteBuffer, to update: inout BSONWriter) {
+  private func append(_ number: Int, _ mark: Int64, _ path: inout ByteBuffer, to update: inout BSONWriter) {
+    let device = devices[number]
     Self.append("firstSeen", "$min", "$firstSeen", device.first, to: &update)
     Self.append("lastSeen", "$max", "$lastSeen", device.last, to: &update)
-    if !device.tags.isEmpty { Self.append(tags: device.tags, device.tagged, to: &update) }
+    if !device.tags.isEmpty { Self.append(tags: texts[device.tags], device.tagged, to: &update) }
     // What is not noted while summaries are off has to be looked for when they are on again.
     if !marksHours { update.append("summarized", false) }
     if device.hour < 0 { return }
-    for hour in device.hours.union([device.hour]) {
+    for hour in (earlierHours[number] ?? []).union([device.hour]) {
       path.truncate(to: 0)
       path.append("due.h")
       ReadingEncoder.append(hour, to: &path)
@@ -169,7 +189,7 @@ struct DeviceStates: ~Copyable {
     update.endDocument()
   }
 
-  private static func append(tags: [UInt8], _ date: Int64, to update: inout BSONWriter) {
+  private static func append(tags: UnsafeRawBufferPointer, _ date: Int64, to update: inout BSONWriter) {
     update.beginDocument("tags")
     update.beginArray("$cond")
     update.beginElementDocument()
@@ -180,17 +200,15 @@ struct DeviceStates: ~Copyable {
     update.endDocument()
     update.beginElementDocument()
     update.beginDocument("$literal")
-    tags.withUnsafeBytes { bytes in
-      var rest = bytes[...]
-      func text() -> UnsafeRawBufferPointer {
-        let count = Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8
-        defer { rest = rest.dropFirst(2 + count) }
-        return UnsafeRawBufferPointer(rebasing: rest.dropFirst(2).prefix(count))
-      }
-      while !rest.isEmpty {
-        let name = text()
-        update.appendString(utf8Key: name, utf8: text())
-      }
+    var rest = tags[...]
+    func text() -> UnsafeRawBufferPointer {
+      let count = Int(rest[rest.startIndex]) | Int(rest[rest.startIndex + 1]) << 8
+      defer { rest = rest.dropFirst(2 + count) }
+      return UnsafeRawBufferPointer(rebasing: rest.dropFirst(2).prefix(count))
+    }
+    while !rest.isEmpty {
+      let name = text()
+      update.appendString(utf8Key: name, utf8: text())
     }
     update.endDocument()
     update.endDocument()
@@ -212,7 +230,7 @@ struct DeviceStates: ~Copyable {
   /// Appends a sensor's newest reading, to stay if the one that is there is older.
   /// - Parameter path: of the sensor, behind a `$`.
   private static func append(
-    _ latest: [UInt8], _ date: Int64, _ path: borrowing ByteBuffer, to update: inout BSONWriter
+    _ latest: UnsafeRawBufferPointer, _ date: Int64, _ path: borrowing ByteBuffer, to update: inout BSONWriter
   ) {
     update.beginDocument(utf8Key: UnsafeRawBufferPointer(rebasing: path.bytes.dropFirst()))
     update.beginArray("$cond")
@@ -227,7 +245,7 @@ struct DeviceStates: ~Copyable {
     update.endArray()
     update.endDocument()
     update.beginElementDocument()
-    latest.withUnsafeBytes { update.appendDocument("$literal", encoded: $0) }
+    update.appendDocument("$literal", encoded: latest)
     update.endDocument()
     update.appendElementString(utf8: path.bytes)
     update.endArray()

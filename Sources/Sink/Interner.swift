@@ -4,22 +4,26 @@ import Readings
 /// Numbers byte strings from 0 in the order of their first appearance. Looking one up allocates nothing.
 struct Interner: ~Copyable {
   private var texts = ByteBuffer(capacity: 4096)
-  private var ranges: [ByteRange] = []
-  private var hashes: [UInt64] = []
+  private var entries: [(hash: UInt64, range: ByteRange)] = []
   /// Open addressing: 0 is free, n is number n − 1. Its size is a power of two, at least twice the count.
   private var slots = [UInt32](repeating: 0, count: 64)
 
   init() {}
 
-  var count: Int { ranges.count }
+  var count: Int { entries.count }
 
-  subscript(number: Int) -> UnsafeRawBufferPointer { texts.bytes(ranges[number]) }
+  /// Bytes of memory that are in use.
+  var byteCount: Int {
+    texts.count + entries.count * MemoryLayout<(hash: UInt64, range: ByteRange)>.stride
+      + slots.count * MemoryLayout<UInt32>.stride
+  }
+
+  subscript(number: Int) -> UnsafeRawBufferPointer { texts.bytes(entries[number].range) }
 
   /// Forgets all, and keeps the memory.
   mutating func removeAll() {
     texts.truncate(to: 0)
-    ranges.removeAll(keepingCapacity: true)
-    hashes.removeAll(keepingCapacity: true)
+    entries.removeAll(keepingCapacity: true)
     for index in slots.indices { slots[index] = 0 }
   }
 
@@ -29,16 +33,15 @@ struct Interner: ~Copyable {
     var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
     while slots[slot] != 0 {
       let number = Int(slots[slot]) - 1
-      if hashes[number] == hash, equal(number, text) { return number }
+      if entries[number].hash == hash, equal(number, text) { return number }
       slot = (slot + 1) & (slots.count - 1)
     }
     let range = ByteRange(offset: UInt32(texts.count), count: UInt32(text.count))
     texts.append(text)
-    ranges.append(range)
-    hashes.append(hash)
-    slots[slot] = UInt32(ranges.count)
-    if ranges.count * 2 > slots.count { rehash() }
-    return ranges.count - 1
+    entries.append((hash, range))
+    slots[slot] = UInt32(count)
+    if count * 2 > slots.count { rehash() }
+    return count - 1
   }
 
   private func equal(_ number: Int, _ text: UnsafeRawBufferPointer) -> Bool {
@@ -48,8 +51,8 @@ struct Interner: ~Copyable {
 
   private mutating func rehash() {
     slots = [UInt32](repeating: 0, count: slots.count * 2)
-    for (number, hash) in hashes.enumerated() {
-      var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
+    for (number, entry) in entries.enumerated() {
+      var slot = Int(truncatingIfNeeded: entry.hash) & (slots.count - 1)
       while slots[slot] != 0 { slot = (slot + 1) & (slots.count - 1) }
       slots[slot] = UInt32(number + 1)
     }

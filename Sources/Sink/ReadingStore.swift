@@ -16,6 +16,9 @@ struct StoreOutcome {
 
 /// Writes readings and device states to the database.
 final class ReadingStore: Sendable {
+  /// Bytes of statements that a command gets no more of.
+  private static let updateBytes = 256 << 10
+
   private let pool: MongoPool
   private let database: String
   private let document: ReadingDocument
@@ -101,14 +104,17 @@ final class ReadingStore: Sendable {
     return outcome
   }
 
-  /// Brings the collection `devices` up to date with some devices. One whose document the database refuses (with too many
-  /// sensors) stays as it was.
-  /// - Parameter portion: how many it may be the next time.
-  /// - Returns: what the database refused.
+  /// Brings the collection `devices` up to date with some devices, or the first of them: as many as make a command that leaves
+  /// little behind in memory. One whose document the database refuses (with too many sensors) stays as it was.
+  /// - Parameters:
+  ///   - portion: how many it may be the next time.
+  ///   - updates: memory for the statements; its content is overwritten.
+  /// - Returns: which devices these were, and what the database refused.
   func update(
-    _ devices: borrowing DeviceStates, _ numbers: Range<Int>, _ portion: inout Portion
-  ) throws(MongoError) -> [WriteError] {
-    let updates = devices.updates(of: numbers)
+    _ devices: borrowing DeviceStates, _ numbers: Range<Int>, _ portion: inout Portion, _ updates: inout BSONBatch
+  ) throws(MongoError) -> (Range<Int>, [WriteError]) {
+    updates.removeAll(keepingCapacity: updates.byteCount <= 2 * Self.updateBytes)
+    let numbers = devices.append(numbers, to: &updates, upTo: Self.updateBytes)
     let start = Clock.monotonic()
     do throws(MongoError) {
       let errors = try pool.withClient { (client) throws(MongoError) in
@@ -119,11 +125,11 @@ final class ReadingStore: Sendable {
       }
       if let error = errors.first(where: { !$0.isRefusal || $0.isDuplicateKey }) { throw error.error }
       portion.answered(numbers.count, after: Clock.monotonic() - start)
-      return errors
+      return (numbers, errors)
     } catch {
       if error.outcomeUnknown { portion.failed(numbers.count) }
       guard error.isOfContent, numbers.count == 1 else { throw error }
-      return [WriteError(index: 0, code: error.code, message: error.message)]
+      return (numbers, [WriteError(index: 0, code: error.code, message: error.message)])
     }
   }
 }

@@ -36,11 +36,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     package var keepsLedger: Bool
     /// Whether the hours that change are noted for a `Summarizer`.
     package var marksHours: Bool
+    /// Bytes that the states of devices may take which wait to be written.
+    package var unflushedBytes: Int
 
     package init(
       kafka: KafkaConfiguration, topic: String, group: String, schema: DatabaseSchema, bounds: TimeBounds,
       batchReadings: Int, batchDelay: Duration, backlog: Backlog? = nil,
-      offsetBase: Int64 = 0, keepsLedger: Bool = true, marksHours: Bool = false
+      offsetBase: Int64 = 0, keepsLedger: Bool = true, marksHours: Bool = false, unflushedBytes: Int = 48 << 20
     ) {
       self.kafka = kafka
       self.topic = topic
@@ -53,6 +55,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       self.offsetBase = offsetBase
       self.keepsLedger = keepsLedger
       self.marksHours = marksHours
+      self.unflushedBytes = unflushedBytes
     }
   }
 
@@ -196,7 +199,7 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       supervisor: supervisor,
       metrics: metrics,
       state: databaseState, deadLetterState: deadLetterState, log: log,
-      marksHours: configuration.marksHours,
+      unflushedBytes: configuration.unflushedBytes, marksHours: configuration.marksHours,
       commit: { [lag, log] stored, wait in
         let offsets = stored.mapValues { $0 - offsetBase }
         let named = Dictionary(uniqueKeysWithValues: offsets.map { (TopicPartition(topic: topic, partition: $0), $1) })

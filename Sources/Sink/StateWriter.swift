@@ -41,9 +41,10 @@ final class StateWriter: Sendable {
   /// Writes what is handed over until `close`.
   func run() {
     var portion = Portion()
+    var updates = BSONBatch()
     while let unflushed = handedOver.take() {
       let start = Clock.monotonic()
-      let isWritten = write(unflushed.states, &portion)
+      let isWritten = write(unflushed.states, &portion, &updates)
       if isWritten { unflushed.states.removeAll() }
       _ = outcomes.put(Outcome(unflushed: unflushed, isWritten: isWritten, start: start, end: Clock.monotonic()))
     }
@@ -53,15 +54,18 @@ final class StateWriter: Sendable {
   func close() { handedOver.close() }
 
   /// - Returns: false when it was given up.
-  private func write(_ states: borrowing DeviceStates, _ portion: inout Portion) -> Bool {
+  private func write(
+    _ states: borrowing DeviceStates, _ portion: inout Portion, _ updates: inout BSONBatch
+  ) -> Bool {
     var refused: [WriteError] = []
     var first = 0
     while first < states.deviceCount {
       if handedOver.isClosed { return false }
       let last = min(first + portion.count, states.deviceCount)
       do throws(MongoError) {
-        refused += try store.update(states, first..<last, &portion)
-        first = last
+        let (written, errors) = try store.update(states, first..<last, &portion, &updates)
+        refused += errors
+        first = written.upperBound
         failing.store(false, ordering: .releasing)
       } catch {
         failing.store(true, ordering: .releasing)

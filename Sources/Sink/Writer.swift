@@ -8,9 +8,6 @@ import Readings
 ///
 /// `@unchecked Sendable`: its state is used by the thread in `run` alone; what it shares guards itself.
 final class Writer: @unchecked Sendable {
-  /// Series whose states may wait to be written; half of them are written at once.
-  private static let unflushedSeries = 20_000
-
   /// How often it is asked, while there is nothing else to do, whether a flush is over.
   private static let flushPause: Duration = .milliseconds(20)
 
@@ -27,6 +24,8 @@ final class Writer: @unchecked Sendable {
   private let state: StateLog
   private let deadLetterState: StateLog
   private let log: Log
+  /// Bytes of states that may wait to be written; half of them are written at once.
+  private let unflushedBytes: Int
   /// Commits the next offsets to read, by partition; waits for the answer when told to.
   private let commit: @Sendable (_ offsets: [Int32: Int64], _ wait: Bool) -> Void
   /// Called when there is nothing more to write.
@@ -36,8 +35,8 @@ final class Writer: @unchecked Sendable {
   private var noted: Unflushed
   /// What the next is noted in when a flush begins; nil while one is under way.
   private var spare: Unflushed?
-  /// Devices and series of the flush under way.
-  private var leaving = (devices: 0, series: 0)
+  /// Devices of the flush under way, and the bytes of their states.
+  private var leaving = (devices: 0, bytes: 0)
   /// Partitions of which it is said that another sink owns them, until something of them is stored again.
   private var lost: Set<Int32> = []
   private var schedule = FlushSchedule(now: Clock.monotonic())
@@ -51,7 +50,7 @@ final class Writer: @unchecked Sendable {
     store: ReadingStore, stateWriter: StateWriter, inserter: any Inserter, deadLetters: DeadLetterProducer,
     generation: Generation,
     supervisor: Supervisor,
-    metrics: SinkMetrics, state: StateLog, deadLetterState: StateLog, log: Log, marksHours: Bool,
+    metrics: SinkMetrics, state: StateLog, deadLetterState: StateLog, log: Log, unflushedBytes: Int, marksHours: Bool,
     commit: @escaping @Sendable ([Int32: Int64], Bool) -> Void,
     becameIdle: @escaping @Sendable () -> Void
   ) {
@@ -65,6 +64,7 @@ final class Writer: @unchecked Sendable {
     self.state = state
     self.deadLetterState = deadLetterState
     self.log = log
+    self.unflushedBytes = unflushedBytes
     noted = Unflushed(marksHours: marksHours)
     spare = Unflushed(marksHours: marksHours)
     self.commit = commit
@@ -84,7 +84,7 @@ final class Writer: @unchecked Sendable {
       case .batch(let batch):
         awaitRoomForStates(of: batch)
         write(batch)
-        if Clock.monotonic() >= schedule.due || noted.states.seriesCount >= Self.unflushedSeries / 2 { beginFlush() }
+        if Clock.monotonic() >= schedule.due || noted.states.byteCount >= unflushedBytes / 2 { beginFlush() }
       case .drain(let done):
         drain()
         done.close()
@@ -124,7 +124,7 @@ final class Writer: @unchecked Sendable {
 
   /// Takes in no more states than may wait, while those before them are not written.
   private func awaitRoomForStates(of batch: SinkBatch) {
-    while noted.states.seriesCount + leaving.series >= Self.unflushedSeries, !hasGivenUp,
+    while noted.states.byteCount + leaving.bytes >= unflushedBytes, !hasGivenUp,
       batch.generation == generation.current
     {
       beginFlush()
@@ -293,7 +293,7 @@ final class Writer: @unchecked Sendable {
   /// Has the states written that were noted, unless others are being written.
   private func beginFlush() {
     guard let next = spare, !noted.isEmpty, !hasGivenUp else { return }
-    leaving = (noted.states.deviceCount, noted.states.seriesCount)
+    leaving = (noted.states.deviceCount, noted.states.byteCount)
     next.generation = noted.generation
     stateWriter.write(noted)
     noted = next

@@ -38,7 +38,8 @@ import Testing
   }
 
   @Test func aDeviceIsOneStatement() throws {
-    let updates = try states(devices: 3, sensors: 2).updates(of: 1..<3)
+    var updates = BSONBatch()
+    #expect(try states(devices: 3, sensors: 2).append(1..<3, to: &updates) == 1..<3)
     #expect((0..<updates.count).map { updates[$0]["q"]?.document?["_id"]?.string } == ["d1", "d2"])
     for index in 0..<updates.count {
       let fields = fields(updates[index])
@@ -48,10 +49,23 @@ import Testing
     }
   }
 
+  @Test func endsWhenThereIsEnough() throws {
+    let states = try states(devices: 10, sensors: 1)
+    var updates = BSONBatch()
+    #expect(states.append(0..<1, to: &updates) == 0..<1)
+    let size = updates.byteCount
+    for (bytes, count) in [(1, 1), (2 * size, 2), (2 * size + 1, 3), (100 * size, 7)] {
+      updates.removeAll()
+      #expect(states.append(3..<10, to: &updates, upTo: bytes) == 3..<3 + count)
+      #expect(updates.count == count && updates[0]["q"]?.document?["_id"]?.string == "d3")
+    }
+  }
+
   /// A message to the database has 16 MiB at most.
   @Test func aDeviceWithManyLongSeriesIsSeveral() throws {
     let sensors = 12_000
-    let updates = try states(devices: 2, sensors: sensors).updates(of: 0..<2)
+    var updates = BSONBatch()
+    #expect(try states(devices: 2, sensors: sensors).append(0..<2, to: &updates) == 0..<2)
     #expect((0..<updates.count).allSatisfy { updates.range(of: $0).count < 5 << 20 })
     for device in ["d0", "d1"] {
       let statements = (0..<updates.count).map { updates[$0] }.filter { $0["q"]?.document?["_id"]?.string == device }
@@ -76,7 +90,14 @@ import Testing
     let states = try states(devices: 2, sensors: sensors)
     let store = ReadingStore(pool: pool, schema: schema, topic: "t")
     var portion = Portion()
-    let refused = try store.update(states, 0..<2, &portion)
+    var updates = BSONBatch()
+    var refused: [WriteError] = []
+    for device in 0..<2 {
+      // Its first statement alone is more than a command gets.
+      let (written, errors) = try store.update(states, device..<2, &portion, &updates)
+      #expect(written == device..<device + 1)
+      refused += errors
+    }
     #expect(refused.isEmpty == (sensors == 6_000))
     for name in ["d0", "d1"] {
       let device = try pool.withClient { (client) throws(MongoError) in

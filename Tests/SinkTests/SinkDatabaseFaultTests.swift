@@ -166,13 +166,13 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     try command(admin, ["createUser": "sink", "pwd": "sink", "roles": [["role": "all-but-devices", "db": "admin"]]])
     let count = 30_000
     try fixture.produce(SinkFixture.readings(0..<count, devices: count))
-    let sink = try fixture.startSink(batchReadings: 1_000, uri: server.uri(user: "sink", password: "sink"))
+    let sink = try fixture.startSink(
+      batchReadings: 1_000, uri: server.uri(user: "sink", password: "sink"), unflushedBytes: 3 << 20)
     func written() -> Int { Int(sink.metric("sluice_sink_written_total") ?? 0) }
-    try eventually(timeout: .seconds(60), "as many as may be are written") { written() >= 20_000 }
-    let first = written()
-    // It is tried again once a second, and each time could let more in.
-    try eventually("it is tried again") { sink.metric("sluice_sink_last_write_age_seconds") ?? 0 > 3 }
-    #expect(written() - first <= 2_000)
+    try eventually(timeout: .seconds(60), "some are written") { written() > 0 }
+    // States are tried again once a second, and each time could let more in.
+    try eventually("no more are written") { sink.metric("sluice_sink_last_write_age_seconds") ?? 0 > 3 }
+    #expect((8_000..<28_000).contains(written()))
     #expect(!sink.health.isReady)
     try command(admin, ["updateUser": "sink", "roles": [["role": "readWrite", "db": .string(fixture.database)]]])
     try fixture.expectStored(0..<count)
@@ -235,9 +235,10 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     let server = try durable()
     let fixture = try SinkFixture(brokers: KafkaServer.shared().bootstrapServers, uri: server.uri, keeping: server)
     let first = try fixture.startSink(batchReadings: 50)
-    try fixture.produce(SinkFixture.readings(0..<2_000))
-    try eventually("some of it is written") { first.metric("sluice_sink_written_total") ?? 0 > 0 }
+    try fixture.produce(SinkFixture.readings(0..<100))
+    try eventually("it writes") { first.metric("sluice_sink_written_total") ?? 0 > 0 }
     server.pause()
+    try fixture.produce(SinkFixture.readings(100..<2_000))
     try eventually("it says that the database is away") { !first.health.isReady }
     let second = try fixture.startSink(batchReadings: 50)
     try eventually(timeout: .seconds(60), "the second has partitions") { second.lag ?? 0 > 0 }

@@ -82,9 +82,10 @@ final class SinkFixture {
   ///   - timeout: for its answers.
   @discardableResult
   func startSink(
-    batchReadings: Int = 500, uri: String? = nil, timeout: Duration = .seconds(2)
+    batchReadings: Int = 500, uri: String? = nil, timeout: Duration = .seconds(2), unflushedBytes: Int = 48 << 20
   ) throws -> RunningSink {
-    let sink = try RunningSink(self, batchReadings: batchReadings, uri: uri ?? self.uri, timeout: timeout)
+    let sink = try RunningSink(
+      self, batchReadings: batchReadings, uri: uri ?? self.uri, timeout: timeout, unflushedBytes: unflushedBytes)
     sinks.append(sink)
     return sink
   }
@@ -225,7 +226,9 @@ final class RunningSink {
   /// The warnings and errors that it wrote.
   let log = WrittenLines()
 
-  init(_ fixture: SinkFixture, batchReadings: Int, uri: String, timeout: Duration) throws {
+  init(
+    _ fixture: SinkFixture, batchReadings: Int, uri: String, timeout: Duration, unflushedBytes: Int
+  ) throws {
     let log = Log(component: "sink", level: .warning, output: log.add)
     supervisor = Supervisor(log: log)
     let kafka = KafkaConfiguration(brokers: fixture.brokers)
@@ -239,7 +242,7 @@ final class RunningSink {
       SinkService.Configuration(
         kafka: kafka, topic: fixture.topic, group: "g-\(fixture.topic)", schema: fixture.schema,
         bounds: TimeBounds(futureTolerance: 300_000, retention: 90 * 86_400_000), batchReadings: batchReadings,
-        batchDelay: .milliseconds(5)),
+        batchDelay: .milliseconds(5), unflushedBytes: unflushedBytes),
       pool: pool, recoveryPool: pool, deadLetters: try DeadLetterProducer(link, topic: "\(fixture.topic).dlq"),
       log: log, health: health,
       metrics: metrics)

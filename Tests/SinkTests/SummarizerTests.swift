@@ -82,7 +82,9 @@ import Testing
       }
       var states = DeviceStates(marksHours: marks)
       states.note(batch)
-      let (updates, database) = (states.updates(of: 0..<states.deviceCount), schema.database)
+      let database = schema.database
+      var updates = BSONBatch()
+      _ = states.append(0..<states.deviceCount, to: &updates)
       try pool.withClient { (client) throws(MongoError) in
         _ = try client.insertMany(database, "readings", documents, indices: Array(0..<documents.count))
         _ = try client.bulkUpdate(database, "devices", updates)
