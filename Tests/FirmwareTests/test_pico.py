@@ -93,8 +93,8 @@ class Detector(Process):
         text = (PICO / "settings.py").read_text()
         (self.home / "settings.py").write_text(text + "".join(f"{name} = {value!r}\n" for name, value in settings.items()))
         path = ":".join(str(part) for part in (self.home, BOARD, PICO, TOOLS / "umqtt", ".frozen"))
-        super().__init__([INTERPRETER, "-m", "main"], cwd=self.home,
-                         env={"MICROPYPATH": path, "WORLD": str(self.home / "world")})
+        self.environment = {"MICROPYPATH": path, "WORLD": str(self.home / "world")}
+        super().__init__([INTERPRETER, "-m", "main"], cwd=self.home, env=self.environment)
 
     def set(self, **changes):
         self.world |= changes
@@ -206,6 +206,16 @@ class ProgramTests(Brokered, unittest.TestCase):
             os.kill(process, signal.SIGCONT)
         subscriber.expect(2, "distance")
         self.assertEqual(self.triggers(subscriber), [70])
+
+    def test_packet_identifiers(self):
+        """They begin anew before they are spent, and 0 is none."""
+        broker, subscriber = self.broker()
+        detector = self.start(broker)
+        lines = ["import settings", "from broker import Broker", "settings.DEVICE = 'pico-2'",
+                 "broker = Broker(settings, lambda: None)", "broker.begin('x')", "broker.pid = 65533",
+                 "for number in range(4): broker.send(b'sensors/pico-2/distance', str(number))"]
+        run([INTERPRETER, "-c", "\n".join(lines)], env=detector.environment)
+        self.assertEqual([payload for _, _, payload in subscriber.expect(4, "distance")], [0, 1, 2, 3])
 
     def test_without_a_clock(self):
         """Sent without a time; armed hours then follow the setting."""

@@ -104,6 +104,8 @@ class Broker(MQTTClient):
 
     def send(self, topic, words, retain=False):
         """Publishes, and waits for the broker's acknowledgement."""
+        # umqtt counts on from 65535, and 0 is no packet identifier (MQTT 3.1.1, 2.3.1).
+        self.pid %= 65535
         self.publish(topic, words.encode(), retain, 1)
         self._sent = time.ticks_ms()
 
