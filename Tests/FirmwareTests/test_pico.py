@@ -247,6 +247,11 @@ class ProgramTests(Brokered, unittest.TestCase):
         away.measure()
         self.assertEqual({device for device, _, _ in subscriber.messages("distance")}, {"pico-2"})
 
+    def test_a_password_beyond_ascii(self):
+        broker, subscriber = self.broker("-u", "köln", "-P", "pässwört", user="köln", password="pässwört")
+        self.start(broker, MQTT_USER="köln", MQTT_PASSWORD="pässwört").expect("online")
+        subscriber.expect(1, "online")
+
     def test_password_and_tls(self):
         home = folder("certificate")
         self.addCleanup(shutil.rmtree, home)

@@ -62,9 +62,11 @@ class Broker(MQTTClient):
                 context.verify_mode = tls.CERT_REQUIRED
             # Versions of umqtt before 1.4 ask a module of this name, later ones the context that they are given.
             sys.modules["ussl"] = context
+        # In bytes: of a text umqtt sends how many characters it has.
+        user = settings.MQTT_USER.encode()
         super().__init__(
-            settings.DEVICE, settings.MQTT_SERVER, settings.MQTT_PORT, settings.MQTT_USER or None,
-            settings.MQTT_PASSWORD if settings.MQTT_USER else None, settings.MQTT_KEEP_ALIVE, ssl=context,
+            settings.DEVICE, settings.MQTT_SERVER, settings.MQTT_PORT, user or None,
+            settings.MQTT_PASSWORD.encode() if user else None, settings.MQTT_KEEP_ALIVE, ssl=context,
             ssl_params={"server_hostname": settings.MQTT_SERVER})
         self._online = ("sensors/%s/online" % settings.DEVICE).encode()
         self.set_last_will(self._online, b"false", True, 1)
