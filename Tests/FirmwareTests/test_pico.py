@@ -232,6 +232,18 @@ class ProgramTests(Brokered, unittest.TestCase):
         disarmed.measure()
         self.assertIsNone(disarmed.find("trigger"))
 
+    def test_time_servers_that_fail(self):
+        """An answer that is cut off, and name servers that do not answer: the board goes on, and goes on measuring."""
+        for clock in ("short", "unresolved"):
+            broker, subscriber = self.broker()
+            detector = self.start(broker, clock=clock)
+            detector.expect("no clock")
+            detector.expect("online")
+            detector.pass_by(70.0)
+            subscriber.expect(2, "distance")
+        # It takes long each time, so it is not asked again at once.
+        self.assertEqual(len([line for line in detector.lines if "no clock" in line]), 1)
+
     def test_armed_hours(self):
         broker, subscriber = self.broker()
         now = datetime.datetime.now(zoneinfo.ZoneInfo("Europe/Berlin"))

@@ -93,7 +93,7 @@ class Program:
         return motion.is_armed(
             settings.ARMED, motion.minute_of_day(seconds, settings.UTC_OFFSET, settings.SUMMER_TIME))
 
-    # Connections. Each step takes less than the watchdog's time.
+    # Connections. Each step takes less than the watchdog's time, but for looking up names.
 
     def tend(self):
         if not self.wifi.isconnected():
@@ -106,11 +106,10 @@ class Program:
             return
         self.wifi_retry.succeeded()
         if self.ntp_retry.is_due(self.now):
-            self.set_clock()
-            self.watchdog.feed()
+            self.with_patience(self.set_clock)
         if self.broker is None:
             if self.mqtt_retry.is_due(self.now):
-                self.connect()
+                self.with_patience(self.connect)
             return
         try:
             self.broker.tend(self.ticks)
@@ -120,7 +119,26 @@ class Program:
         except (OSError, MQTTException, AssertionError, IndexError, TypeError) as error:
             self.lose(error)
 
+    def with_patience(self, step):
+        """For what looks up a name: that cannot be bounded, and takes 14 seconds where neither of two name servers answers.
+
+        The board's modules let timers go on while they wait, so one feeds the watchdog meanwhile; not for ever.
+        """
+        end = time.ticks_add(time.ticks_ms(), 20_000)
+
+        def feed(_timer):
+            if time.ticks_diff(end, time.ticks_ms()) > 0:
+                self.watchdog.feed()
+
+        timer = machine.Timer(mode=machine.Timer.PERIODIC, period=1000, callback=feed)
+        try:
+            step()
+        finally:
+            timer.deinit()
+        self.watchdog.feed()
+
     def set_clock(self):
+        began = self.now
         try:
             ntptime.host = settings.NTP_SERVER
             ntptime.timeout = 2
@@ -132,8 +150,12 @@ class Program:
             self.ntp_retry.since = self.now
             self.ntp_retry.wait = 6 * 3600 * 1000
             print("clock", motion.timestamp(self.now + self.epoch, settings.UTC_OFFSET, settings.SUMMER_TIME))
-        except (OSError, OverflowError, IndexError) as error:
+        # ntptime takes an answer apart whatever its length.
+        except (OSError, OverflowError, ValueError) as error:
+            self.tick()
             self.ntp_retry.failed(self.now)
+            # Nothing is measured meanwhile: a tenth of the time at most.
+            self.ntp_retry.wait = max(self.ntp_retry.wait, 9 * (self.now - began))
             print("no clock:", error)
 
     def connect(self):

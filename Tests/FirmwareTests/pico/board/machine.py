@@ -51,6 +51,31 @@ class WDT:
         self.fed = now
 
 
+class Timer:
+    PERIODIC = 1
+    running = []
+
+    def __init__(self, mode, period, callback):
+        assert mode == Timer.PERIODIC
+        self.period, self.callback = period, callback
+        self.due = time.ticks_add(time.ticks_ms(), period)
+        Timer.running.append(self)
+
+    def deinit(self):
+        Timer.running.remove(self)
+
+
+def wait(milliseconds):
+    """What the board's modules do while they wait: timers go on."""
+    end = time.ticks_add(time.ticks_ms(), milliseconds)
+    while time.ticks_diff(end, time.ticks_ms()) > 0:
+        time.sleep_ms(20)
+        for timer in Timer.running:
+            if time.ticks_diff(time.ticks_ms(), timer.due) >= 0:
+                timer.due = time.ticks_add(timer.due, timer.period)
+                timer.callback(timer)
+
+
 def reset():
     print("reset")
     sys.exit(5)
