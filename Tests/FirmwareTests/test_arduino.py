@@ -103,6 +103,14 @@ class BoardTests(Brokered, unittest.TestCase):
         # Lost without a farewell, so the broker tells the last will.
         until("the last will", lambda: [m for m in subscriber.messages("online") if m[2] is False])
 
+    def test_a_wide_span(self):
+        """Illuminance up to 100,000 lx, of which 4 V of 5 are four fifths: more than the product of steps and span may be."""
+        broker, subscriber = self.broker()
+        settings = QUICK | dict(ANALOG_SPAN="100000000L", ANALOG_OFFSET="-1000L", ANALOG_UNIT='"lx"')
+        self.start(build(**settings)[0], broker, distance=0, analog=4000)
+        payload = subscriber.expect(1, "light")[0][2]
+        self.assertAlmostEqual(payload["value"], 80_000, delta=200)
+
     def test_a_broker_is_killed_and_comes_back(self):
         broker, subscriber = self.broker()
         board = self.start(build(**PATIENT)[0], broker)

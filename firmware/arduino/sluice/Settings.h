@@ -48,7 +48,7 @@
 #define SLUICE_DISTANCE_EVERY 5000 /* milliseconds */
 
 // The analogue sensor: its name and unit, and what one step of the converter (0 to 1023) is, in thousandths of the unit
-// times 1024: a sensor that gives 0 to 5 V as it is has 5000.
+// times 1024: a sensor that gives 0 to 5 V as it is has 5000. A value has room for 2,147,483 units.
 #define SLUICE_ANALOG_PIN A0
 #define SLUICE_ANALOG_SENSOR "light"
 #define SLUICE_ANALOG_UNIT "V"

@@ -110,7 +110,10 @@ static void measure(uint32_t now) {
   }
   if (now - analogAt >= SLUICE_ANALOG_EVERY) {
     analogAt = now;
-    const int32_t value = analogRead(SLUICE_ANALOG_PIN) * SLUICE_ANALOG_SPAN / 1024 + SLUICE_ANALOG_OFFSET;
+    const int32_t steps = analogRead(SLUICE_ANALOG_PIN);
+    // In two parts, for the product of steps and span has no room from a span of 2,100 units on.
+    const int32_t value =
+        steps * (SLUICE_ANALOG_SPAN / 1024) + steps * (SLUICE_ANALOG_SPAN % 1024) / 1024 + SLUICE_ANALOG_OFFSET;
     outbox.add(1, value, now);
   }
 }
