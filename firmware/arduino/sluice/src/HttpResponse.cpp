@@ -73,9 +73,8 @@ bool HttpResponse::feed(uint8_t byte) {
 
 Fate fate(uint16_t status) {
   if (status >= 200 && status < 300) return Fate::accepted;
-  // A key may be allowed later, and these pass by themselves; what is wrong with the reading does not.
-  if (status == 401 || status == 403 || status == 404 || status == 408 || status == 429) return Fate::again;
-  return status >= 400 && status < 500 ? Fate::refused : Fate::again;
+  // What is wrong with the reading stays wrong; all else may pass, be it that a key is allowed or a proxy is set right.
+  return status == 400 || status == 413 || status == 415 || status == 422 ? Fate::refused : Fate::again;
 }
 
 }  // namespace sluice
