@@ -287,6 +287,10 @@ static void retries() {
   CHECK(retry.wait() < 1500);
   retry.failed(now, 30000);
   CHECK(retry.wait() == 30000);
+  // After a success nothing is waited for, also not 49 days later, when the clock shows the same again.
+  CHECK(!retry.isDue(now + 1));
+  retry.succeeded();
+  CHECK(retry.isDue(now + 1));
 }
 
 int main() {

@@ -19,7 +19,10 @@ class Retry {
     since_ = now;
     delay_ = delay_ * 2 > longest ? longest : delay_ * 2;
   }
-  void succeeded() { delay_ = shortest; }
+  void succeeded() {
+    delay_ = shortest;
+    wait_ = 0;
+  }
   uint32_t wait() const { return wait_; }
 
  private:
