@@ -185,6 +185,13 @@ class BoardTests(Brokered, unittest.TestCase):
         self.assertAlmostEqual(subscriber.expect(1, "distance")[0][2]["value"], 50, delta=1)
         self.assertEqual(len([line for line in board.lines if line.startswith("connect")]), 1)
 
+    def test_no_keep_alive(self):
+        """0 switches it off (MQTT 3.1.1, 3.1.2.10)."""
+        broker, subscriber = self.broker()
+        self.start(build(**QUICK | dict(KEEP_ALIVE=0))[0], broker)
+        subscriber.expect(10)
+        self.assertEqual([line for line in broker.process.lines if "PINGREQ" in line], [])
+
     def test_passwords(self):
         broker, subscriber = self.broker("-u", "board", "-P", "right", user="board", password="right")
         wrong = build(**QUICK | dict(USER='"board"', PASSWORD='"wrong"'))[0]

@@ -159,6 +159,14 @@ class ProgramTests(Brokered, unittest.TestCase):
         self.assertEqual(payload["ts"][:10], datetime.datetime.now(zoneinfo.ZoneInfo("Europe/Berlin")).date().isoformat())
         self.assertEqual(detector.find("offline"), None)
 
+    def test_no_keep_alive(self):
+        """0 switches it off (MQTT 3.1.1, 3.1.2.10)."""
+        broker, _ = self.broker()
+        detector = self.start(broker, MQTT_KEEP_ALIVE=0)
+        detector.expect("online")
+        detector.measure()
+        self.assertEqual([line for line in broker.process.lines if "PINGREQ" in line], [])
+
     def test_broker_and_wifi_go_and_come(self):
         broker, subscriber = self.broker()
         detector = self.start(broker, QUEUE=6)

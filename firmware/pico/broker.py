@@ -121,7 +121,7 @@ class Broker(MQTTClient):
                 self._asked = None
             elif time.ticks_diff(now, self._asked) > PATIENCE * 1000:
                 raise OSError("no answer")
-        elif time.ticks_diff(now, self._sent) >= self.keepalive * 500:
+        elif self.keepalive and time.ticks_diff(now, self._sent) >= self.keepalive * 500:
             self.ping()
             self._sent = self._asked = now
 

@@ -14,7 +14,7 @@ MQTT_PORT = 0
 # "": none.
 MQTT_USER = ""
 MQTT_PASSWORD = ""
-# Seconds. A silent board asks for a sign of life after half of it.
+# Seconds. A silent board asks for a sign of life after half of it; 0: never.
 MQTT_KEEP_ALIVE = 60
 MQTT_TLS = False
 # The certificate of whoever vouches for the broker's, as a file in DER on the board. "": any certificate is taken, and

@@ -21,7 +21,7 @@
 // MQTT. nullptr: none.
 #define SLUICE_USER nullptr
 #define SLUICE_PASSWORD nullptr
-// Seconds. A silent board asks for a sign of life after half of it.
+// Seconds. A silent board asks for a sign of life after half of it; 0: never.
 #define SLUICE_KEEP_ALIVE 60
 
 // HTTP: a key of `sluice keys create`, or nullptr.

@@ -24,7 +24,7 @@ void MqttPublisher::poll(uint32_t now, bool hasNetwork) {
   }
   if (!outbox_.isEmpty()) {
     publish(Sending::reading, now);
-  } else if (now - sentAt_ >= server_.keepAlive * 500UL) {
+  } else if (server_.keepAlive && now - sentAt_ >= server_.keepAlive * 500UL) {
     PacketBuilder ping(buffer_, size_);
     if (send(ping.finish(PacketBuilder::pingRequest), now)) awaits_ = true;
   }

@@ -13,7 +13,7 @@ struct MqttServer {
   uint16_t port;
   const char *user;
   const char *password;
-  /// Seconds.
+  /// Seconds; 0: none.
   uint16_t keepAlive;
 };
 
