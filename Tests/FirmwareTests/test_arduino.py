@@ -308,11 +308,13 @@ class DhcpServer:
             address = bytes([10, 0, 0, 77])
             if options[53] == b"\x01":
                 self.kinds.append("discover")
+                offered = transaction
             elif had == address:
                 self.kinds.append("renewal")
             else:
                 assert options[50] == address and options[54] == bytes([10, 0, 0, 1])
-                self.kinds.append("request")
+                # Of the offer that it takes (RFC 2131, table 5).
+                self.kinds.append("request" if transaction == offered else "request of another transaction")
             if self.is_silent:
                 continue
             answer = struct.pack("!BBBBIHH4s4s4s4s", 2, 1, 6, 0, transaction, 0, flags, bytes(4), address, bytes(4), bytes(4))

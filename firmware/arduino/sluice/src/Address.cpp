@@ -22,7 +22,9 @@ void Address::drop() {
 }
 
 void Address::send(DhcpType type, State next, uint32_t now) {
-  DhcpRequest request = {type, ++transaction_, mac_, {0}, {0}, {0}};
+  // Whoever takes an offer names its transaction (RFC 2131, table 5).
+  if (next != State::requesting) transaction_++;
+  DhcpRequest request = {type, transaction_, mac_, {0}, {0}, {0}};
   memcpy(request.address, address_, 4);
   if (next == State::requesting) {
     memcpy(request.offered, offered_, 4);
