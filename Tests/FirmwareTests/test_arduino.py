@@ -230,6 +230,25 @@ class BoardTests(Brokered, unittest.TestCase):
         server.is_silent = True
         board.expect("serial offline: no network")
 
+    def test_the_cable_comes_back(self):
+        """Perhaps to another network, so the board asks whether its address still holds; and is told that it does not."""
+        broker, subscriber = self.broker()
+        server = DhcpServer(lease=86_400)
+        self.addCleanup(server.stop)
+        board = self.start(build(**QUICK | dict(DHCP=1))[0], broker, datagrams=server.port)
+        for kinds in (["discover", "request"], ["renewal"], ["renewal", "discover", "request"]):
+            known = len(subscriber.messages())
+            subscriber.expect(known + 3)
+            self.assertEqual(server.kinds, kinds)
+            # The next network is another one.
+            server.refuses = kinds == ["renewal"]
+            server.kinds.clear()
+            lost = len(board.lines)
+            board.command("cable out")
+            board.expect("serial offline: no network", lost)
+            board.command("cable in")
+            board.expect("serial online", lost)
+
     def test_the_mega(self):
         broker, subscriber = self.broker()
         self.start(build("mega", **QUICK)[0], broker, mcu="atmega2560", distance=770)
@@ -284,13 +303,14 @@ class WholePathTests(unittest.TestCase):
 
 
 class DhcpServer:
-    """Leases of four seconds, as RFC 2131 describes them."""
+    """Leases as RFC 2131 describes them."""
 
-    def __init__(self):
+    def __init__(self, lease=4):
+        self.lease = lease
         self.socket = socket.socket(type=socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        self.kinds, self.is_silent = [], False
+        self.kinds, self.is_silent, self.refuses = [], False, False
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
@@ -319,8 +339,9 @@ class DhcpServer:
                 continue
             answer = struct.pack("!BBBBIHH4s4s4s4s", 2, 1, 6, 0, transaction, 0, flags, bytes(4), address, bytes(4), bytes(4))
             answer += message[28:34] + bytes(202) + b"\x63\x82\x53\x63"
-            answer += bytes([53, 1, 2 if options[53] == b"\x01" else 5, 0, 1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 0, 1])
-            answer += bytes([6, 4, 10, 0, 0, 1, 51, 4, 0, 0, 0, 4, 54, 4, 10, 0, 0, 1, 255])
+            kind = 2 if options[53] == b"\x01" else 6 if self.refuses and had == address else 5
+            answer += bytes([53, 1, kind, 0, 1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 0, 1, 6, 4, 10, 0, 0, 1, 51, 4])
+            answer += struct.pack("!I", self.lease) + bytes([54, 4, 10, 0, 0, 1, 255])
             self.socket.sendto(answer, sender)
 
     def stop(self):

@@ -76,13 +76,17 @@ static bool beginNetwork(uint32_t random) {
 }
 
 static bool pollNetwork(uint32_t now) {
-  if (!chip.hasLink()) return false;
+  const bool hasLink = chip.hasLink();
 #if SLUICE_DHCP
+  if (!hasLink) {
+    address.doubt();
+    return false;
+  }
   address.poll(now);
   return address.isThere();
 #else
   (void)now;
-  return true;
+  return hasLink;
 #endif
 }
 

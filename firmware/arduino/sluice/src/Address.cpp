@@ -50,7 +50,7 @@ void Address::poll(uint32_t now) {
     case State::bound:
       // Half of the lease is when to ask for more (RFC 2131, 4.4.5). Everybody is asked, so that another server may answer
       // where the first is gone.
-      if (now - boundAt_ < lease_ * 500) return;
+      if (!isInDoubt_ && now - boundAt_ < lease_ * 500) return;
       wait_ = firstWait;
       send(DhcpType::request, State::renewing, now);
       return;
@@ -82,6 +82,7 @@ void Address::handle(const DhcpReplyReader &reply, uint32_t now) {
     lease_ = reply.lease == 0 || reply.lease > longestLease ? longestLease : reply.lease;
     boundAt_ = now;
     hasLease_ = true;
+    isInDoubt_ = false;
     state_ = State::bound;
     datagrams_.close();
   } else if (state_ != State::selecting && reply.type() == DhcpType::refuse) {

@@ -13,6 +13,8 @@ class Address {
   void begin(uint32_t random) { transaction_ = random; }
   void poll(uint32_t now);
   bool isThere() const { return hasLease_; }
+  /// The cable is out, and may come back to another network: then it is asked whether the address still holds (RFC 2131, 3.7).
+  void doubt() { isInDoubt_ = true; }
 
  private:
   enum class State : uint8_t { idle, selecting, requesting, bound, renewing };
@@ -25,6 +27,7 @@ class Address {
   const uint8_t *mac_;
   State state_ = State::idle;
   bool hasLease_ = false;
+  bool isInDoubt_ = false;
   uint32_t transaction_ = 0;
   uint32_t sentAt_ = 0;
   uint32_t wait_ = 0;
