@@ -101,7 +101,7 @@ class Process:
 class Broker:
     """A mosquitto that remembers its subscribers, also when it is killed."""
 
-    def __init__(self, user=None, password=None, certificate=None):
+    def __init__(self, user=None, password=None, certificate=None, limit=None):
         self.folder, self.port = folder("broker"), free_port()
         lines = [
             f"listener {self.port} 127.0.0.1", "persistence true", f"persistence_location {self.folder}/",
@@ -116,6 +116,9 @@ class Broker:
             lines.append("allow_anonymous true")
         if certificate:
             lines += [f"certfile {certificate}/cert.pem", f"keyfile {certificate}/key.pem"]
+        if limit:
+            # Whoever sends a larger packet is cut off.
+            lines.append(f"max_packet_size {limit}")
         (self.folder / "conf").write_text("\n".join(lines) + "\n")
         self.process = None
         self.start()
@@ -123,6 +126,11 @@ class Broker:
     def start(self):
         self.process = Process(["mosquitto", "-c", self.folder / "conf"])
         self.process.expect("running")
+
+    def pauses(self, client):
+        """Seconds from one connection of a client to the next."""
+        times = [int(line.split(":")[0]) for line in list(self.process.lines) if f" as {client} (" in line]
+        return [later - earlier for earlier, later in itertools.pairwise(times)]
 
     def kill(self):
         self.process.stop(kill=True)

@@ -144,6 +144,12 @@ class BoardTests(Brokered, unittest.TestCase):
         messages = whole(subscriber, len(subscriber.messages()) + 14)
         self.assertEqual(numbers(readings(messages)), sorted(numbers(readings(messages))), "in order")
 
+    def test_a_broker_that_cuts_off_whoever_publishes(self):
+        """It takes that the board is there, and no reading: tried again ever more rarely all the same."""
+        broker, _ = self.broker(limit=70)
+        self.start(build(**QUICK)[0], broker)
+        until("a long pause", lambda: max(broker.pauses("uno-1"), default=0) >= 4, 60, lambda: str(broker.pauses("uno-1")))
+
     def test_the_cable_is_out_for_longer_than_the_buffer_lasts(self):
         broker, subscriber = self.broker()
         board = self.start(build(**QUICK | dict(BUFFER=8))[0], broker)

@@ -215,6 +215,12 @@ class ProgramTests(Brokered, unittest.TestCase):
         subscriber.expect(2, "distance")
         self.assertEqual(self.triggers(subscriber), [70])
 
+    def test_a_broker_that_cuts_off_whoever_publishes(self):
+        """It takes that the board is there, and no reading: tried again ever more rarely all the same."""
+        broker, _ = self.broker(limit=100)
+        self.start(broker).pass_by(70.0)
+        until("a long pause", lambda: max(broker.pauses("pico-1"), default=0) >= 4, 60, lambda: str(broker.pauses("pico-1")))
+
     def test_packet_identifiers(self):
         """They begin anew before they are spent, and 0 is none."""
         broker, subscriber = self.broker()

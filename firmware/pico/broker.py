@@ -112,18 +112,20 @@ class Broker(MQTTClient):
         self._sent = time.ticks_ms()
 
     def tend(self, now):
-        """To be called often: answers, and signs of life. Raises OSError when nobody is there."""
+        """To be called often: answers, and signs of life; says whether one just came. Raises OSError when nobody is there."""
         self.check_msg()
         # Of one who has just been heard.
         self._stream.setblocking(True)
         if self._asked is not None:
             if time.ticks_diff(self._stream.heard, self._asked) >= 0:
                 self._asked = None
-            elif time.ticks_diff(now, self._asked) > PATIENCE * 1000:
+                return True
+            if time.ticks_diff(now, self._asked) > PATIENCE * 1000:
                 raise OSError("no answer")
         elif self.keepalive and time.ticks_diff(now, self._sent) >= self.keepalive * 500:
             self.ping()
             self._sent = self._asked = now
+        return False
 
     def end(self):
         stream, self._stream = self._stream, None

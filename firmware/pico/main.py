@@ -112,9 +112,12 @@ class Program:
                 self.with_patience(self.connect)
             return
         try:
-            self.broker.tend(self.ticks)
+            # That a broker takes the hello does not say that it takes readings.
+            if self.broker.tend(self.ticks):
+                self.mqtt_retry.succeeded()
             if self.queue.events:
                 self.send(self.queue.events[0])
+                self.mqtt_retry.succeeded()
         # umqtt asserts what a broker's answer looks like, and takes an end in the middle for an index.
         except (OSError, MQTTException, AssertionError, IndexError, TypeError) as error:
             self.lose(error)
@@ -168,7 +171,6 @@ class Program:
             print("no broker:", repr(error))
             return
         self.broker = broker
-        self.mqtt_retry.succeeded()
         print("online")
 
     def send(self, event):

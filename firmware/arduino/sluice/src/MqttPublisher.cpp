@@ -61,13 +61,18 @@ void MqttPublisher::handle(uint32_t now) {
       return;
     case PacketReader::publishAnswer:
       if (sending_ == Sending::nothing || reader_.packetID() != packetID_) return;
-      if (sending_ == Sending::reading) outbox_.settled();
+      // That a broker takes the hello does not say that it takes readings.
+      if (sending_ == Sending::reading) {
+        outbox_.settled();
+        retry_.succeeded();
+      }
       sending_ = Sending::nothing;
       awaits_ = false;
-      retry_.succeeded();
       return;
     case PacketReader::pingAnswer:
-      if (sending_ == Sending::nothing && state_ == State::online) awaits_ = false;
+      if (sending_ != Sending::nothing || state_ != State::online) return;
+      awaits_ = false;
+      retry_.succeeded();
       return;
     default:
       return;
