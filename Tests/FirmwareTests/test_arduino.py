@@ -211,6 +211,13 @@ class BoardTests(Brokered, unittest.TestCase):
         self.start(right, broker)
         subscriber.expect(3)
 
+    def test_settings_that_cannot_be(self):
+        """Told at the start, or by the compiler where it knows."""
+        for server in ('"192.168.1.300"', '"broker.example"'):
+            board = self.start(build(**QUICK | dict(SERVER=server))[0], None)
+            board.expect("serial SLUICE_SERVER is no address", timeout=30)
+            self.assertFalse(board.find("connect"))
+
     def test_starts_differ(self):
         """Two starts of one board, with nothing but its EEPROM in common: no id comes twice."""
         broker, subscriber = self.broker()

@@ -134,6 +134,9 @@ void setup() {
   Serial.begin(115200);
   if (!isName(SLUICE_DEVICE, 40)) stopWith(F("SLUICE_DEVICE is no name: A-Z a-z 0-9 . _ : -, at most 40"));
   if (!isName(SLUICE_ANALOG_SENSOR, 24)) stopWith(F("SLUICE_ANALOG_SENSOR is no name: at most 24 of the same"));
+#if SLUICE_NETWORK == SLUICE_W5500
+  if (!IPAddress().fromString(SLUICE_SERVER)) stopWith(F("SLUICE_SERVER is no address: four numbers, as 192.168.1.10"));
+#endif
   pinMode(SLUICE_TRIGGER_PIN, OUTPUT);
   pinMode(SLUICE_ECHO_PIN, INPUT);
   const Boot boot = countBoot(A5);

@@ -138,18 +138,8 @@ int W5500Client::connect(IPAddress address, uint16_t port) {
 }
 
 int W5500Client::connect(const char *host, uint16_t port) {
-  uint8_t parts[4] = {0, 0, 0, 0};
-  uint8_t part = 0;
-  for (; *host; host++) {
-    if (*host == '.') {
-      if (++part > 3) return 0;
-    } else if (*host >= '0' && *host <= '9') {
-      parts[part] = static_cast<uint8_t>(parts[part] * 10 + (*host - '0'));
-    } else {
-      return 0;
-    }
-  }
-  return part == 3 ? connect(IPAddress(parts[0], parts[1], parts[2], parts[3]), port) : 0;
+  IPAddress address;
+  return address.fromString(host) ? connect(address, port) : 0;
 }
 
 size_t W5500Client::write(const uint8_t *bytes, size_t count) {
