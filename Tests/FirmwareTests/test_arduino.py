@@ -217,6 +217,9 @@ class BoardTests(Brokered, unittest.TestCase):
             board = self.start(build(**QUICK | dict(SERVER=server))[0], None)
             board.expect("serial SLUICE_SERVER is no address", timeout=30)
             self.assertFalse(board.find("connect"))
+        for name, length in (("ANALOG_UNIT", 33), ("PASSWORD", 91), ("KEY", 101)):
+            with self.assertRaisesRegex(AssertionError, f"SLUICE_{name}.* at most"):
+                build(USER=f'"{"u" * 40}"', **{name: f'"{"x" * length}"'})
 
     def test_starts_differ(self):
         """Two starts of one board, with nothing but its EEPROM in common: no id comes twice."""
