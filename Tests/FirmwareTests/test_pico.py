@@ -215,6 +215,22 @@ class ProgramTests(Brokered, unittest.TestCase):
         subscriber.expect(2, "distance")
         self.assertEqual(self.triggers(subscriber), [70])
 
+    def test_a_broker_that_hangs_while_it_is_told(self):
+        """It is tried again after a pause, in which the board measures: one that only waits for answers sees nobody."""
+        broker, subscriber = self.broker()
+        detector = self.start(broker, SAMPLE_EVERY=5)
+        detector.expect("online")
+        os.kill(broker.process.process.pid, signal.SIGSTOP)
+        try:
+            detector.set(distance=70.0)
+            offline = detector.expect("offline")
+            again = detector.expect("no broker", offline)
+        finally:
+            os.kill(broker.process.process.pid, signal.SIGCONT)
+        measured = [line for line in detector.lines[offline:again] if line.startswith("measured")]
+        self.assertGreaterEqual(len(measured), 2)
+        subscriber.expect(2, "distance")
+
     def test_a_broker_that_cuts_off_whoever_publishes(self):
         """It takes that the board is there, and no reading: tried again ever more rarely all the same."""
         broker, _ = self.broker(limit=100)

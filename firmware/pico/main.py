@@ -188,6 +188,8 @@ class Program:
         print("offline:", repr(why))
         self.broker.end()
         self.broker = None
+        # Noticing it may have taken longer than the pause that is to follow.
+        self.tick()
         self.mqtt_retry.failed(self.now)
 
 
