@@ -247,6 +247,14 @@ class ProgramTests(Brokered, unittest.TestCase):
         run([INTERPRETER, "-c", "\n".join(lines)], env=detector.environment)
         self.assertEqual([payload for _, _, payload in subscriber.expect(4, "distance")], [0, 1, 2, 3])
 
+    def test_seldom_measured(self):
+        """More seldom than the watchdog waits."""
+        broker, subscriber = self.broker()
+        detector = self.start(broker, SAMPLE_EVERY=9000, LEARN_SAMPLES=1, DEBOUNCE=1)
+        detector.set(distance=70.0)
+        detector.expect("trigger")
+        subscriber.expect(2, "distance")
+
     def test_without_a_clock(self):
         """Sent without a time; armed hours then follow the setting."""
         broker, subscriber = self.broker()

@@ -61,8 +61,9 @@ class Program:
         while True:
             self.watchdog.feed()
             self.tick()
-            if self.now < due:
-                time.sleep_ms(due - self.now)
+            while self.now < due:
+                time.sleep_ms(min(due - self.now, 1000))
+                self.watchdog.feed()
                 self.tick()
             # Measurements that were missed while something else took its time are not made up for.
             due = max(due + settings.SAMPLE_EVERY, self.now)
