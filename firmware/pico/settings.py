@@ -50,5 +50,5 @@ ARMED = []
 # Whether they are sent as long as no time server has answered.
 ARMED_WITHOUT_CLOCK = True
 
-# Triggers that are kept while nothing can be sent; then the oldest make way, and are counted.
+# Readings, two for each trigger, that are kept while nothing can be sent; then the oldest make way, and are counted.
 QUEUE = 64

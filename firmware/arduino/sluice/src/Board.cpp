@@ -11,7 +11,7 @@ namespace {
 const uint32_t longestEcho = 24000;
 /// Nearer than two centimetres it cannot tell.
 const uint16_t nearest = 20;
-/// The last two bytes: what other programs leave alone most often.
+/// The last two bytes of an Uno's: what other programs leave alone most often.
 const uint16_t bootPlace = 1022;
 }  // namespace
 
