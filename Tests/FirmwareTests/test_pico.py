@@ -158,6 +158,9 @@ class ProgramTests(Brokered, unittest.TestCase):
         self.assertAlmostEqual(moments[1].timestamp(), time.time(), delta=15)
         self.assertEqual(payload["ts"][:10], datetime.datetime.now(zoneinfo.ZoneInfo("Europe/Berlin")).date().isoformat())
         self.assertEqual(detector.find("offline"), None)
+        detector.process.kill()
+        last = subscriber.expect(2, "online")[1][2]
+        self.assertEqual((last["value"], last["id"].split("-")[:2]), (False, [payload["id"].split("-")[0], "lost"]))
 
     def test_no_keep_alive(self):
         """0 switches it off (MQTT 3.1.1, 3.1.2.10)."""
@@ -233,7 +236,7 @@ class ProgramTests(Brokered, unittest.TestCase):
 
     def test_a_broker_that_cuts_off_whoever_publishes(self):
         """It takes that the board is there, and no reading: tried again ever more rarely all the same."""
-        broker, _ = self.broker(limit=100)
+        broker, _ = self.broker(limit=120)
         self.start(broker).pass_by(70.0)
         until("a long pause", lambda: max(broker.pauses("pico-1"), default=0) >= 4, 60, lambda: str(broker.pauses("pico-1")))
 

@@ -69,7 +69,6 @@ class Broker(MQTTClient):
             settings.MQTT_PASSWORD.encode() if user else None, settings.MQTT_KEEP_ALIVE, ssl=context,
             ssl_params={"server_hostname": settings.MQTT_SERVER})
         self._online = ("sensors/%s/online" % settings.DEVICE).encode()
-        self.set_last_will(self._online, b"false", True, 1)
         self._asked = None
         self._sent = 0
 
@@ -90,6 +89,8 @@ class Broker(MQTTClient):
     def begin(self, start):
         """Connects, and says that the device is there. Raises OSError or MQTTException."""
         self._stream = None
+        # With an id: what the broker sends again is then stored once.
+        self.set_last_will(self._online, ('{"value":false,"id":"%s-lost-%d"}' % (start, time.ticks_ms())).encode(), True, 1)
         try:
             try:
                 self.connect(True, PATIENCE)

@@ -33,7 +33,13 @@ void MqttPublisher::poll(uint32_t now, bool hasNetwork) {
 void MqttPublisher::connect(uint32_t now) {
   reader_.reset();
   if (!client_.connect(server_.host, server_.port)) return lose(Lost::connection, millis());
-  const MqttLogin login = {outbox_.device(), server_.user, server_.password, server_.keepAlive, outbox_.device(), "false"};
+  char will[56];
+  Text words(will, sizeof will - 1);
+  words.add("{\"value\":false,\"id\":\"");
+  outbox_.writeID(words, connections_++);
+  words.add("-lost\"}");
+  will[words.length()] = 0;
+  const MqttLogin login = {outbox_.device(), server_.user, server_.password, server_.keepAlive, outbox_.device(), will};
   state_ = State::greeting;
   // Connecting took its time.
   now = millis();

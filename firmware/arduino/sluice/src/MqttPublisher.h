@@ -50,6 +50,8 @@ class MqttPublisher {
   /// Whether the broker owes an answer: to a packet, or to a ping.
   bool awaits_ = false;
   uint16_t packetID_ = 0;
+  /// Tells the last will of one connection from that of another.
+  uint32_t connections_ = 0;
   uint32_t sentAt_ = 0;
 };
 
