@@ -168,7 +168,8 @@ class BoardTests(Brokered, unittest.TestCase):
         """It takes that the board is there, and no reading: tried again ever more rarely all the same."""
         broker, _ = self.broker(limit=95)
         # Longer than the greeting and the hello.
-        self.start(build(**QUICK | dict(ANALOG_UNIT=f'"{"u" * 32}"'))[0], broker, distance=0)
+        board = self.start(build(**QUICK | dict(ANALOG_UNIT=f'"{"u" * 32}"'))[0], broker, distance=0)
+        board.expect("serial online")
         until("a long pause", lambda: max(broker.pauses("uno-1"), default=0) >= 4, 60, lambda: str(broker.pauses("uno-1")))
 
     def test_the_cable_is_out_for_longer_than_the_buffer_lasts(self):

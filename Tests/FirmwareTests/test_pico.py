@@ -237,7 +237,9 @@ class ProgramTests(Brokered, unittest.TestCase):
     def test_a_broker_that_cuts_off_whoever_publishes(self):
         """It takes that the board is there, and no reading: tried again ever more rarely all the same."""
         broker, _ = self.broker(limit=120)
-        self.start(broker).pass_by(70.0)
+        detector = self.start(broker)
+        detector.expect("online")
+        detector.pass_by(70.0)
         until("a long pause", lambda: max(broker.pauses("pico-1"), default=0) >= 4, 60, lambda: str(broker.pauses("pico-1")))
 
     def test_packet_identifiers(self):
