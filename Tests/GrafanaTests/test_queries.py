@@ -539,6 +539,25 @@ class QueriesTests(unittest.TestCase):
         self.assertEqual(found["Alert/Device silent"], [])
         self.assertEqual(found["Alert/Value out of range"], [])
 
+    def alerts_of_devices(self, name, readings):
+        """The rows of the alerts that read `devices`, after these readings: pairs of device and sensor with a time and value."""
+        made = self.server.client[name]
+        database.prepare(made, "documents")
+        database.store(made, "documents", [
+            {"device": device, "sensor": sensor, "ts": ts, "value": value, "location": [7.6, 51.9], "tags": {}, "received": ts}
+            for (device, sensor), ts, value in readings])
+        return {query.name.removeprefix("Alert/"): list(made.devices.aggregate(json.loads(query.text)))
+                for query in grafana.queries() if query.name.startswith("Alert/") and query.collection == "devices"}
+
+    def test_what_was_taken_away_is_not_told_of(self):
+        """A device, or a sensor of one that reports on, of which nothing came for more than a week."""
+        now = dt.datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+        found = self.alerts_of_devices("gone", [
+            (("gone", "temperature"), now - 8 * DAY, 99.0), (("here", "temperature"), now - 8 * DAY, 99.0),
+            (("here", "battery"), now - 6 * DAY, 5.0), (("here", "humidity"), now - MINUTE, 50.0)])
+        self.assertEqual((found["Device silent"], found["Site silent"]), ([], []))
+        self.assertEqual([(row["device"], row["sensor"]) for row in found["Value out of range"]], [("here", "battery")])
+
     def test_the_user_of_grafana_only_reads(self):
         """What mongodb-user.js gives Grafana is enough for every query of a fleet's devices, and for nothing else."""
         server = database.Server()

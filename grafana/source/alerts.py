@@ -83,7 +83,9 @@ DATA = [
         mongodb("devices", [
             {"$set": {"ago": AGO}}, {"$match": {"ago": {"$lte": SILENT_AFTER}}},
             {"$project": {"site": SITE, "entry": {"$objectToArray": "$sensors"}}}, {"$unwind": "$entry"},
-            {"$match": {"entry.v.value": {"$type": "number"}}},
+            # A sensor may be taken away from a device that reports on.
+            {"$match": {"entry.v.value": {"$type": "number"},
+                        "$expr": {"$lte": [between("$entry.v.ts", "$$NOW", "second"), FORGOTTEN_AFTER]}}},
             {"$set": {"value": {"$toDouble": limits.excess("$entry.v.sensor", "$entry.v.value")}}}, {"$match": {"value": {"$gt": 0}}},
             {"$sort": {"_id": 1, "entry.k": 1}}, columns(device="$_id", sensor="$entry.v.sensor", site=1, value=1),
         ]),
