@@ -82,7 +82,9 @@ def substitute(text, chosen, start, end, points):
             # An "all value" is taken as it is.
             if value == '""':
                 return value
-            return ",".join(json.dumps(one) for one in (value if isinstance(value, list) else [value]))
+            # Quotation marks get a backslash, and a backslash gets none.
+            quoted = ('"' + one.replace('"', '\\"') + '"' for one in (value if isinstance(value, list) else [value]))
+            return ",".join(quoted)
         return value if isinstance(value, str) else ",".join(value)
 
     return re.sub(r"\$(?:(\w+)|\{(\w+)(?::(\w+))?\})", replace, text)

@@ -539,6 +539,23 @@ class QueriesTests(unittest.TestCase):
         self.assertEqual(found["Alert/Device silent"], [])
         self.assertEqual(found["Alert/Value out of range"], [])
 
+    def test_tags_of_any_characters(self):
+        """Each tag that the variable offers finds its device."""
+        now = dt.datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+        sites = ["C:\\", '\\"], {"$x', 'Ha"us', "Straße 東京", "$__from ${dev}"]
+        odd = self.server.client["odd"]
+        database.prepare(odd, "documents")
+        database.store(odd, "documents", [
+            {"device": f"d{index}", "sensor": "s", "ts": now, "value": 1.0, "location": [7.6, 51.9], "tags": {"site": site}, "received": now}
+            for index, site in enumerate(sites)])
+        found = {query.name: query for query in grafana.queries()}
+        offered = {row["text"]: row["value"] for row in odd.devices.aggregate(json.loads(found["Fleet/$tag"].text))}
+        self.assertEqual(set(offered), {f"site={site}" for site in sites})
+        for index, site in enumerate(sites):
+            with self.subTest(site):
+                text = grafana.substitute(found["Fleet/$dev"].text, {"tag": [offered[f"site={site}"]]}, 0, 1, 1)
+                self.assertEqual([row["value"] for row in odd.devices.aggregate(json.loads(text))], [f"d{index}"])
+
     def alerts_of_devices(self, name, readings):
         """The rows of the alerts that read `devices`, after these readings: pairs of device and sensor with a time and value."""
         made = self.server.client[name]

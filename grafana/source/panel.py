@@ -129,7 +129,9 @@ TAG = choice(
     "tag", "Tag", "Only devices whose newest tags are among these.",
     [
         {"$match": {"lastSeen": {"$type": "date"}}}, {"$project": {"pair": PAIRS}}, {"$unwind": "$pair"},
-        {"$group": {"_id": "$pair"}}, {"$sort": {"_id": 1}}, {"$project": {"_id": 0, "value": "$_id", "text": "$_id"}},
+        {"$group": {"_id": "$pair"}}, {"$sort": {"_id": 1}},
+        # Grafana puts a backslash before each quotation mark, but none before a backslash.
+        {"$project": {"_id": 0, "value": {"$replaceAll": {"input": "$_id", "find": "\\", "replacement": "\\\\"}}, "text": "$_id"}},
     ],
     all_value='""',
 )
