@@ -356,7 +356,10 @@ class Checks:
     # Data quality
 
     data_quality_tag, data_quality_dev = fleet_tag, fleet_dev
-    data_quality_sen = compare_sen
+
+    def data_quality_sen(self, rows):
+        """Those that say texts, too: they come late, or not at all, like others."""
+        self.values(rows, sorted({sensor for _, sensor in self.world.latest}))
 
     def data_quality_out_of_range_a(self, rows):
         w = self.world

@@ -162,13 +162,14 @@ def devices(multi=True, names=None):
     )
 
 
-def sensors(multi=True, names=None):
-    """The sensors of the chosen devices; a sensor's name may hold points, its key in `devices` does not."""
+def sensors(multi=True, names=None, texts=False):
+    """The sensors of the chosen devices, those that say texts only if asked for; a sensor's name may hold points, its key in
+    `devices` does not."""
     return choice(
         "sen", "Sensor", "The sensors shown, of those that the chosen devices have.",
         [
             {"$match": {"_id": {"$in": values("dev")}}}, *latest(names),
-            {"$match": {"entry.v.value": {"$type": "number"}}},
+            *([] if texts else [{"$match": {"entry.v.value": {"$type": "number"}}}]),
             {"$group": {"_id": "$entry.v.sensor"}}, {"$sort": {"_id": 1}},
             {"$project": {"_id": 0, "value": "$_id", "text": "$_id"}},
         ],

@@ -21,7 +21,7 @@ def shares(time, found):
 QUALITY = dashboard(
     "sluice-quality", "Data quality", "What is wrong with what comes in: values, times, gaps, repeats, and what could not be stored. Tables count whole days (UTC).",
     [
-        TAG, devices(), sensors(),
+        TAG, devices(), sensors(texts=True),
         options("late", "Late after", "A reading that came so long after it was measured is late.",
                 [("1 minute", "60"), ("10 seconds", "10"), ("5 minutes", "300"), ("1 hour", "3600"), ("1 day", "86400")]),
         GRAIN,
