@@ -400,6 +400,19 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
       return sink.metric("sluice_sink_late_copies_total") == 1
     }
     try fixture.expectStored(0..<count)
+    // What was summarised while it was there is summarised again.
+    try fixture.pool.withClient { (client) throws(MongoError) in
+      _ = try client.updateMany(
+        fixture.database, DatabaseSchema.ledger, filter: ["claims.epoch": 0],
+        update: ["$set": ["claims.$.settled": true]])
+    }
+    let hour = try #require(ts?.date) / SummaryPlan.hour
+    try eventually("its hour is due") {
+      let device = try fixture.pool.withClient { (client) throws(MongoError) in
+        try client.findOne(fixture.database, DatabaseSchema.devices, filter: ["_id": "device-3"])
+      }
+      return device?["due"]?.document?["h\(hour)"]?.int != nil
+    }
   }
 
   @Test(arguments: Layout.allCases) func aRestartGoesOnWhereItWas(_ layout: Layout) throws {

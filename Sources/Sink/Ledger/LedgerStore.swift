@@ -3,8 +3,8 @@ import MongoDB
 /// The ledger in the database: what `LedgerEntry` says, carried out on the collection `ledger`, and the copies of
 /// readings that it is about.
 struct LedgerStore: Sendable {
-  /// A stored reading, by where it came from.
-  typealias Copy = (offset: Int64, epoch: Int32)
+  /// A stored reading: where it came from, whose it is, and the hour since 1970 in which it was measured.
+  typealias Copy = (offset: Int64, epoch: Int32, device: String, hour: Int64)
 
   private let pool: MongoPool
   /// For looking through the readings of a claim.
@@ -133,13 +133,14 @@ struct LedgerStore: Sendable {
           // True of every reading: with it the database can use the index on `ts`, which is a partial one.
           "meta.device": ["$gt": ""], "ts": ["$gte": .date(earliest), "$lte": .date(latest)],
           "$or": .array(branches),
-        ], options: ["projection": ["_id": 0, "k": 1]]
+        ], options: ["projection": ["_id": 0, "k": 1, "meta.device": 1, "ts": 1]]
       ) { document in
         if let origin = document["k"]?.document, let partition = origin["p"]?.int, let offset = origin["o"]?.int,
-          let epoch = origin["e"]?.int
+          let epoch = origin["e"]?.int, let device = document["meta"]?.document?["device"]?.string,
+          let ts = document["ts"]?.date
         {
           copies[Int32(truncatingIfNeeded: partition), default: []].append(
-            (offset, Int32(truncatingIfNeeded: epoch)))
+            (offset, Int32(truncatingIfNeeded: epoch), device, ts / SummaryPlan.hour))
         }
       }
     }
@@ -165,6 +166,24 @@ struct LedgerStore: Sendable {
       }
     }
     return count
+  }
+
+  /// Has the hours of some readings summarised again, as when readings come (`DeviceStates`).
+  func mark(_ copies: some Sequence<Copy>) throws(MongoError) {
+    var due: [String: Set<Int64>] = [:]
+    for copy in copies { due[copy.device, default: []].insert(copy.hour) }
+    if due.isEmpty { return }
+    let mark = Int64.random(in: 1...Int64.max)
+    var statements = BSONBatch()
+    for (device, hours) in due {
+      statements.appendUpdate(
+        filter: ["_id": .string(device)],
+        update: ["$set": .document(BSONDocument(hours.map { ("due.h\($0)", .int64(mark)) }))], upsert: false)
+    }
+    let result = try pool.withClient { (client) throws(MongoError) in
+      try client.bulkUpdate(database, DatabaseSchema.devices, statements)
+    }
+    if let error = result.errors.first { throw error.error }
   }
 
   /// Bounded by the times of the claim's readings. An index on `k.p` and `k.o` would make this exact, and costs more than

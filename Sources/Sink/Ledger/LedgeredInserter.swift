@@ -327,7 +327,7 @@ final class LedgeredInserter: Inserter {
     guard owners[partition]!.phase != .lost,
       let index = examinations.firstIndex(where: { $0.partition == partition && $0.claim.isSame(as: claim) })
     else { return }
-    let surplus = PartitionOwner.surplus(copies)
+    let surplus = PartitionOwner.surplus(copies.map { ($0.offset, $0.epoch) })
     if !surplus.isEmpty {
       let count = try patiently(while: isWanted) { [ledger] () throws(MongoError) in
         try ledger.delete(surplus, of: claim, in: partition)
@@ -342,6 +342,9 @@ final class LedgeredInserter: Inserter {
     guard isAged || owners[partition]!.canClose(known) else { return }
     let isClosed: Bool
     do throws(MongoError) {
+      // What a later epoch stored too was there twice for a while, for all that anybody knows now, and was perhaps summarised
+      // so. Here and not where copies are removed: whoever did that may have been killed.
+      try ledger.mark(copies.lazy.filter { $0.epoch > claim.epoch })
       isClosed = try ledger.close(claim, of: partition, under: owners[partition]!.epoch)
     } catch {
       throw .database(error)
