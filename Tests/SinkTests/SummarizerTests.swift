@@ -228,6 +228,24 @@ import Testing
     #expect(try world.find(.hours).keys.allSatisfy { !$0.contains("new") })
   }
 
+  /// What the database refuses stays due, and is summarised when it no longer does.
+  @Test func whatIsNotWrittenStaysDue() throws {
+    let world = try World(.documents)
+    try world.add(["temperature", "humidity"].map { Stored(sensor: $0, ts: start, value: 1) })
+    let index: BSONDocument = ["key": ["kind": 1, "until": 1], "name": "one", "unique": true]
+    try world.pool.withClient { (client) throws(MongoError) in
+      try client.createIndexes(world.schema.database, "summaries", [index])
+    }
+    #expect(throws: MongoError.self) { try world.summarize() }
+    #expect(try world.marks().map(\.name) == ["a"])
+    try world.pool.withClient { (client) throws(MongoError) in
+      _ = try client.command(world.schema.database, ["dropIndexes": "summaries", "index": "one"])
+    }
+    try world.summarize()
+    try world.expectRight()
+    #expect(try world.marks().isEmpty)
+  }
+
   @Test func whenTheDatabaseComesBackEverythingIsSummarised() throws {
     let server = try MongoServer(options: ["--sync-on-commit"])
     defer { server.stop() }

@@ -168,12 +168,12 @@ struct SummaryStore {
     _ statements: inout BSONBatch, with client: MongoClient, to collection: String
   ) throws(MongoError) {
     if statements.isEmpty { return }
+    var errors = try client.bulkUpdate(database, collection, statements).errors
     // Two that make a document at once: one is refused, and comes again.
-    for _ in 0..<2 {
-      let errors = try client.bulkUpdate(database, collection, statements).errors
-      guard let error = errors.first else { break }
-      guard error.isDuplicateKey else { throw error.error }
+    if errors.allSatisfy(\.isDuplicateKey), !errors.isEmpty {
+      errors = try client.bulkUpdate(database, collection, statements).errors
     }
+    if let error = errors.first { throw error.error }
     statements.removeAll()
   }
 }
