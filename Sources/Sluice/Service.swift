@@ -33,6 +33,9 @@ struct Service {
     Signals.blockTermination()
     supervisor = Supervisor(log: self.log)
     metrics.addProcessMetrics()
+    metrics.gauge("sluice_ready", "1: every part can work; 0: /readyz says which cannot, and why.") { [health] in
+      health.isReady ? 1 : 0
+    }
     if let breakage { self.log.warning("broken on purpose, for a test", ["what": .string(breakage.rawValue)]) }
   }
 

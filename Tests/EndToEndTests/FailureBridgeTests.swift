@@ -24,6 +24,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable && Mosq
       var bridge = try roles.launch("bridge")
       let sink = try roles.launch("sink")
       try bridge.waitUntilReady()
+      #expect(bridge.metric("sluice_ready") == 1)
       // A sink whose request to join is lost stays out for a minute, each time.
       try eventually(timeout: .seconds(90), "the sink has its partitions") { sink.log.contains("partitions assigned") }
       func sends(_ part: Int, _ during: () throws -> Void) throws -> Set<String> {
@@ -67,6 +68,7 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable && Mosq
           try isBusy()
           try kafka.pause()
           try bridge.waitUntilFailing("Kafka")
+          #expect(bridge.metric("sluice_ready") == 0)
           try kafka.resume()
           try bridge.waitUntilReady()
         })

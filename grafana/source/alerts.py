@@ -143,6 +143,11 @@ SLUICE = [
         wait="0s", dashboard="sluice-quality",
     ),
     rule(
+        "sluice-not-ready", "Not ready", prometheus("1 - sluice_ready", instant=True),
+        0, "{{ .Labels.job }} at {{ .Labels.instance }} is not ready", "It cannot do its work, for Kafka or MongoDB does not answer, for instance: its /readyz says why.",
+        severity="critical", dashboard="sluice-itself",
+    ),
+    rule(
         "sluice-sink-behind", "Sink behind", prometheus("sum(sluice_sink_lag)", instant=True),
         100_000, "The sinks are behind", "More than 100,000 messages of the topic are not in MongoDB yet.", severity="critical", no_data="NoData", dashboard="sluice-itself",
     ),
