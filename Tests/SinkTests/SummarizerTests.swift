@@ -39,15 +39,15 @@ import Testing
 
     var store: SummaryStore { SummaryStore(pool: pool, schema: schema) }
 
-    func summarizer() -> Summarizer {
+    func summarizer(devicesAtOnce: Int = 50_000) -> Summarizer {
       Summarizer(
         schema, pool: pool, interval: .seconds(3_600), supervisor: supervisor,
-        log: Log(component: "test", level: .error))
+        log: Log(component: "test", level: .error), devicesAtOnce: devicesAtOnce)
     }
 
     /// Summarises until nothing new is left.
-    func summarize() throws {
-      let summarizer = summarizer()
+    func summarize(devicesAtOnce: Int = 50_000) throws {
+      let summarizer = summarizer(devicesAtOnce: devicesAtOnce)
       // What another of this test's summarizers did is over.
       try pool.withClient { (client) throws(MongoError) in
         _ = try client.deleteMany(schema.database, "summaries", filter: ["_id": "turn"])
@@ -102,7 +102,7 @@ import Testing
       return found
     }
 
-    func marks() throws -> [SummaryPlan.Device] { try store.due().filter { !$0.due.isEmpty || $0.backlog != nil } }
+    func marks() throws -> [SummaryPlan.Device] { try store.due() + store.neverSummarised() }
 
     /// The days, hours and profiles are what the readings come to, and there are no others.
     func expectRight(_ location: SourceLocation = #_sourceLocation) throws {
@@ -214,7 +214,7 @@ import Testing
     // The first one stands still, and goes on after the second has done everything.
     #expect(try second.takeTurn(now: now + SummaryStore.turn + 1_001))
     #expect(try !first.takeTurn(now: now + SummaryStore.turn + 1_002))
-    let parts = SummaryPlan.parts(try second.due(), oldest: 0)
+    let parts = SummaryPlan.parts(try second.neverSummarised(), oldest: 0)
     for store in [second, first] {
       for part in parts { try store.summarize(part) { true } }
       for day in Set(parts.map(\.day)) { try store.putTogether(day) { true } }
@@ -226,6 +226,18 @@ import Testing
     try first.summarize(part) { false }
     try first.putTogether(part.day) { false }
     #expect(try world.find(.hours).keys.allSatisfy { !$0.contains("new") })
+  }
+
+  /// However many devices have something due, none waits for the next turn, where others would have something due before it.
+  @Test(arguments: 1...6) func allDevicesHaveTheirTurn(_ devicesAtOnce: Int) throws {
+    let world = try World(.documents)
+    let names = (0..<5).map { "device-\($0)" }
+    try world.add(names.map { Stored(device: $0, ts: start, value: 1) })
+    try world.summarize()
+    try world.add(names.map { Stored(device: $0, ts: start + minute, value: 2) })
+    try world.summarize(devicesAtOnce: devicesAtOnce)
+    try world.expectRight()
+    #expect(try world.marks().isEmpty)
   }
 
   /// What the database refuses stays due, and is summarised when it no longer does.

@@ -15,10 +15,12 @@ package struct Summarizer: Sendable {
   /// - Parameters:
   ///   - pool: connections of its own, whose answers may take long; closed when it ends.
   ///   - interval: from the end of a turn to the next.
+  ///   - devicesAtOnce: how many devices' marks are held.
   package init(
-    _ schema: DatabaseSchema, pool: MongoPool, interval: Duration, supervisor: Supervisor, log: Log
+    _ schema: DatabaseSchema, pool: MongoPool, interval: Duration, supervisor: Supervisor, log: Log,
+    devicesAtOnce: Int = 50_000
   ) {
-    store = SummaryStore(pool: pool, schema: schema)
+    store = SummaryStore(pool: pool, schema: schema, devicesAtOnce: devicesAtOnce)
     self.interval = interval
     self.supervisor = supervisor
     state = StateLog("summaries", log: log)
@@ -44,13 +46,18 @@ package struct Summarizer: Sendable {
   /// - Returns: whether there is more that was never summarised.
   func turn() throws(MongoError) -> Bool {
     guard try goOn() else { return false }
-    let due = try store.due()
-    guard try summarize(due.filter { $0.backlog == nil }) else { return false }
+    var last: String? = ""
+    while let name = last {
+      let due = try store.due(after: name)
+      guard try summarize(due) else { return false }
+      last = due.count < store.devicesAtOnce ? nil : due.last?.name
+    }
+    let new = try store.neverSummarised()
     // One after the other, so that what is done of a long past need not be done again.
-    for device in due where device.backlog != nil {
+    for device in new {
       guard try summarize([device]) else { return false }
     }
-    return due.contains { $0.backlog != nil }
+    return !new.isEmpty
   }
 
   /// - Returns: false when the turn is over.

@@ -13,11 +13,14 @@ struct SummaryStore {
   private let database: String
   /// Milliseconds that readings are kept.
   let retention: Int64
+  /// How many devices' marks are held at once.
+  let devicesAtOnce: Int
   /// Tells this process's turns from others'.
   private let owner = Int64.random(in: 1...Int64.max)
 
-  init(pool: MongoPool, schema: DatabaseSchema) {
+  init(pool: MongoPool, schema: DatabaseSchema, devicesAtOnce: Int = 50_000) {
     self.pool = pool
+    self.devicesAtOnce = devicesAtOnce
     database = schema.database
     retention = schema.retention * 1_000
   }
@@ -39,20 +42,29 @@ struct SummaryStore {
     }
   }
 
-  /// Devices with something due, and some of those that were never summarised.
-  func due(marked: Int = 50_000, new: Int = 100) throws(MongoError) -> [SummaryPlan.Device] {
+  /// Devices with something due that were summarised before: of those whose names come after one, the first.
+  func due(after name: String = "") throws(MongoError) -> [SummaryPlan.Device] {
     var devices: [SummaryPlan.Device] = []
     try pool.withClient { (client) throws(MongoError) in
       try client.find(
-        database, DatabaseSchema.devices, filter: ["summarized": true, "due": ["$exists": true]],
-        options: ["projection": ["due": 1]]
+        database, DatabaseSchema.devices,
+        filter: ["_id": ["$gt": .string(name)], "summarized": true, "due": ["$exists": true]],
+        options: ["projection": ["due": 1], "sort": ["_id": 1]]
       ) { document in
         guard let name = document["_id"]?.string, let due = document["due"]?.document, !due.isEmpty else { return }
-        if devices.count < marked { devices.append(SummaryPlan.Device(name: name, due: Self.marks(due))) }
+        if devices.count < devicesAtOnce { devices.append(SummaryPlan.Device(name: name, due: Self.marks(due))) }
       }
+    }
+    return devices
+  }
+
+  /// Some of the devices that were never summarised.
+  func neverSummarised() throws(MongoError) -> [SummaryPlan.Device] {
+    var devices: [SummaryPlan.Device] = []
+    try pool.withClient { (client) throws(MongoError) in
       try client.find(
         database, DatabaseSchema.devices, filter: ["summarized": ["$ne": true]],
-        options: ["projection": ["due": 1, "firstSeen": 1, "lastSeen": 1], "limit": .int64(Int64(new))]
+        options: ["projection": ["due": 1, "firstSeen": 1, "lastSeen": 1], "limit": 100]
       ) { document in
         guard let name = document["_id"]?.string, let first = document["firstSeen"]?.date,
           let last = document["lastSeen"]?.date, first <= last
