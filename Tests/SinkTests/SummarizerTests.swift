@@ -240,6 +240,15 @@ import Testing
     #expect(try world.marks().isEmpty)
   }
 
+  /// A process whose clock was a day ahead took the turn, and is gone.
+  @Test func aTurnFromTheFutureKeepsNobodyOff() throws {
+    let world = try World(.documents)
+    let (first, second, now) = (world.store, world.store, Clock.nowMilliseconds())
+    #expect(try first.takeTurn(now: now + 86_400_000))
+    #expect(try second.takeTurn(now: now))
+    #expect(try !first.takeTurn(now: now))
+  }
+
   /// What the database refuses stays due, and is summarised when it no longer does.
   @Test func whatIsNotWrittenStaysDue() throws {
     let world = try World(.documents)

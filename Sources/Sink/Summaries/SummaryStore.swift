@@ -25,13 +25,19 @@ struct SummaryStore {
     retention = schema.retention * 1_000
   }
 
-  /// Whether it is this process's turn, which begins or is prolonged: one at a time does the work.
+  /// Whether it is this process's turn, which begins or is prolonged: one at a time does the work. A turn that ends much
+  /// later than one that began now is of a clock that is wrong, and would keep all others off until then.
   func takeTurn(now: Int64) throws(MongoError) -> Bool {
     do throws(MongoError) {
       _ = try pool.withClient { (client) throws(MongoError) in
         try client.updateOne(
           database, DatabaseSchema.summaries,
-          filter: ["_id": "turn", "$or": [["owner": .int64(owner)], ["ends": ["$lt": .date(now)]]]],
+          filter: [
+            "_id": "turn",
+            "$or": [
+              ["owner": .int64(owner)], ["ends": ["$lt": .date(now)]], ["ends": ["$gt": .date(now + 10 * Self.turn)]],
+            ],
+          ],
           update: ["$set": ["owner": .int64(owner), "ends": .date(now + Self.turn)]], upsert: true)
       }
       return true
