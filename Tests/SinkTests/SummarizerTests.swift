@@ -52,7 +52,8 @@ import Testing
       try pool.withClient { (client) throws(MongoError) in
         _ = try client.deleteMany(schema.database, "summaries", filter: ["_id": "turn"])
       }
-      while try summarizer.turn() {}
+      var last = ""
+      while try summarizer.turn(after: &last) {}
     }
 
     /// Stores readings, each two minutes after it was measured, and what a sink notes of them.
@@ -209,8 +210,9 @@ import Testing
     #expect(try first.takeTurn(now: now))
     #expect(try !second.takeTurn(now: now + SummaryStore.turn - 1))
     #expect(try first.takeTurn(now: now + 1_000))
-    #expect(try !world.summarizer().turn())
-    #expect(try world.find(.day).isEmpty)
+    var last = ""
+    let isMore = try world.summarizer().turn(after: &last)
+    #expect(try !isMore && world.find(.day).isEmpty)
     // The first one stands still, and goes on after the second has done everything.
     #expect(try second.takeTurn(now: now + SummaryStore.turn + 1_001))
     #expect(try !first.takeTurn(now: now + SummaryStore.turn + 1_002))
@@ -236,6 +238,21 @@ import Testing
     try world.summarize()
     try world.add(names.map { Stored(device: $0, ts: start + minute, value: 2) })
     try world.summarize(devicesAtOnce: devicesAtOnce)
+    try world.expectRight()
+    #expect(try world.marks().isEmpty)
+  }
+
+  /// All of a device is read once at a time, though a sink that notes nothing stores more of it meanwhile.
+  @Test func whatIsNotNotedIsReadAgainTheNextTime() throws {
+    let world = try World(.documents)
+    let summarizer = world.summarizer()
+    var last = ""
+    for number: Int64 in 0..<2 {
+      try world.add([Stored(ts: start + number * minute, value: 1)], marks: false)
+      #expect(try summarizer.turn(after: &last) == (number == 0))
+    }
+    #expect(try world.marks().map(\.name) == ["a"])
+    try world.summarize()
     try world.expectRight()
     #expect(try world.marks().isEmpty)
   }

@@ -31,7 +31,8 @@ package struct Summarizer: Sendable {
     supervisor.start("sink-summaries", mayEnd: true) {
       repeat {
         do throws(MongoError) {
-          while try turn() {}
+          var last = ""
+          while try turn(after: &last) {}
           state.ok()
         } catch {
           // The marks are still there, and the next turn finds them.
@@ -42,9 +43,11 @@ package struct Summarizer: Sendable {
     }
   }
 
-  /// Summarises what is due, if it is this process's turn.
-  /// - Returns: whether there is more that was never summarised.
-  func turn() throws(MongoError) -> Bool {
+  /// Summarises what is due, and then some devices that were never summarised, if it is this process's turn.
+  /// - Parameter done: the name of the last of these that was read; those after it are next. So none is read over and over
+  ///   while a sink that does not note what changes stores more of it.
+  /// - Returns: whether there may be more that was never summarised.
+  func turn(after done: inout String) throws(MongoError) -> Bool {
     guard try goOn() else { return false }
     var last: String? = ""
     while let name = last {
@@ -52,10 +55,11 @@ package struct Summarizer: Sendable {
       guard try summarize(due) else { return false }
       last = due.count < store.devicesAtOnce ? nil : due.last?.name
     }
-    let new = try store.neverSummarised()
+    let new = try store.neverSummarised(after: done)
     // One after the other, so that what is done of a long past need not be done again.
     for device in new {
       guard try summarize([device]) else { return false }
+      done = device.name
     }
     return !new.isEmpty
   }

@@ -64,13 +64,13 @@ struct SummaryStore {
     return devices
   }
 
-  /// Some of the devices that were never summarised.
-  func neverSummarised() throws(MongoError) -> [SummaryPlan.Device] {
+  /// Devices that were never summarised: of those whose names come after one, the first.
+  func neverSummarised(after name: String = "") throws(MongoError) -> [SummaryPlan.Device] {
     var devices: [SummaryPlan.Device] = []
     try pool.withClient { (client) throws(MongoError) in
       try client.find(
-        database, DatabaseSchema.devices, filter: ["summarized": ["$ne": true]],
-        options: ["projection": ["due": 1, "firstSeen": 1, "lastSeen": 1], "limit": 100]
+        database, DatabaseSchema.devices, filter: ["_id": ["$gt": .string(name)], "summarized": ["$ne": true]],
+        options: ["projection": ["due": 1, "firstSeen": 1, "lastSeen": 1], "sort": ["_id": 1], "limit": 100]
       ) { document in
         guard let name = document["_id"]?.string, let first = document["firstSeen"]?.date,
           let last = document["lastSeen"]?.date, first <= last
