@@ -39,15 +39,15 @@ import Testing
 
     var store: SummaryStore { SummaryStore(pool: pool, schema: schema) }
 
-    func summarizer(devicesAtOnce: Int = 50_000) -> Summarizer {
+    func summarizer(marksAtOnce: Int = 500_000) -> Summarizer {
       Summarizer(
         schema, pool: pool, interval: .seconds(3_600), supervisor: supervisor,
-        log: Log(component: "test", level: .error), devicesAtOnce: devicesAtOnce)
+        log: Log(component: "test", level: .error), marksAtOnce: marksAtOnce)
     }
 
     /// Summarises until nothing new is left.
-    func summarize(devicesAtOnce: Int = 50_000) throws {
-      let summarizer = summarizer(devicesAtOnce: devicesAtOnce)
+    func summarize(marksAtOnce: Int = 500_000) throws {
+      let summarizer = summarizer(marksAtOnce: marksAtOnce)
       // What another of this test's summarizers did is over.
       try pool.withClient { (client) throws(MongoError) in
         _ = try client.deleteMany(schema.database, "summaries", filter: ["_id": "turn"])
@@ -231,13 +231,24 @@ import Testing
   }
 
   /// However many devices have something due, none waits for the next turn, where others would have something due before it.
-  @Test(arguments: 1...6) func allDevicesHaveTheirTurn(_ devicesAtOnce: Int) throws {
+  @Test(arguments: 1...6) func allDevicesHaveTheirTurn(_ marksAtOnce: Int) throws {
     let world = try World(.documents)
     let names = (0..<5).map { "device-\($0)" }
     try world.add(names.map { Stored(device: $0, ts: start, value: 1) })
     try world.summarize()
     try world.add(names.map { Stored(device: $0, ts: start + minute, value: 2) })
-    try world.summarize(devicesAtOnce: devicesAtOnce)
+    try world.summarize(marksAtOnce: marksAtOnce)
+    try world.expectRight()
+    #expect(try world.marks().isEmpty)
+  }
+
+  /// As after an import: more than is written at once.
+  @Test func manyHoursOfADeviceAreSummarised() throws {
+    let world = try World(.documents)
+    try world.add([Stored(ts: start, value: 1)])
+    try world.summarize()
+    try world.add((1...1_100).map { Stored(ts: start - $0 * 60 * minute, value: Double($0)) })
+    try world.summarize(marksAtOnce: 1)
     try world.expectRight()
     #expect(try world.marks().isEmpty)
   }

@@ -15,12 +15,12 @@ package struct Summarizer: Sendable {
   /// - Parameters:
   ///   - pool: connections of its own, whose answers may take long; closed when it ends.
   ///   - interval: from the end of a turn to the next.
-  ///   - devicesAtOnce: how many devices' marks are held.
+  ///   - marksAtOnce: how many marks are held.
   package init(
     _ schema: DatabaseSchema, pool: MongoPool, interval: Duration, supervisor: Supervisor, log: Log,
-    devicesAtOnce: Int = 50_000
+    marksAtOnce: Int = 500_000
   ) {
-    store = SummaryStore(pool: pool, schema: schema, devicesAtOnce: devicesAtOnce)
+    store = SummaryStore(pool: pool, schema: schema, marksAtOnce: marksAtOnce)
     self.interval = interval
     self.supervisor = supervisor
     state = StateLog("summaries", log: log)
@@ -53,7 +53,7 @@ package struct Summarizer: Sendable {
     while let name = last {
       let due = try store.due(after: name)
       guard try summarize(due) else { return false }
-      last = due.count < store.devicesAtOnce ? nil : due.last?.name
+      last = due.reduce(0) { $0 + $1.due.count } < store.marksAtOnce ? nil : due.last?.name
     }
     let new = try store.neverSummarised(after: done)
     // One after the other, so that what is done of a long past need not be done again.

@@ -13,14 +13,14 @@ struct SummaryStore {
   private let database: String
   /// Milliseconds that readings are kept.
   let retention: Int64
-  /// How many devices' marks are held at once.
-  let devicesAtOnce: Int
+  /// How many marks are held at once, and those of one device more: after an import there may be one for each of its hours.
+  let marksAtOnce: Int
   /// Tells this process's turns from others'.
   private let owner = Int64.random(in: 1...Int64.max)
 
-  init(pool: MongoPool, schema: DatabaseSchema, devicesAtOnce: Int = 50_000) {
+  init(pool: MongoPool, schema: DatabaseSchema, marksAtOnce: Int = 500_000) {
     self.pool = pool
-    self.devicesAtOnce = devicesAtOnce
+    self.marksAtOnce = marksAtOnce
     database = schema.database
     retention = schema.retention * 1_000
   }
@@ -51,6 +51,7 @@ struct SummaryStore {
   /// Devices with something due that were summarised before: of those whose names come after one, the first.
   func due(after name: String = "") throws(MongoError) -> [SummaryPlan.Device] {
     var devices: [SummaryPlan.Device] = []
+    var count = 0
     try pool.withClient { (client) throws(MongoError) in
       try client.find(
         database, DatabaseSchema.devices,
@@ -58,7 +59,9 @@ struct SummaryStore {
         options: ["projection": ["due": 1], "sort": ["_id": 1]]
       ) { document in
         guard let name = document["_id"]?.string, let due = document["due"]?.document, !due.isEmpty else { return }
-        if devices.count < devicesAtOnce { devices.append(SummaryPlan.Device(name: name, due: Self.marks(due))) }
+        guard count < marksAtOnce else { return }
+        devices.append(SummaryPlan.Device(name: name, due: Self.marks(due)))
+        count += devices.last!.due.count
       }
     }
     return devices
@@ -98,6 +101,7 @@ struct SummaryStore {
         statements.appendUpdate(
           filter: BSONDocument([("_id", .string(device.name)), ("due.h\(hour)", .int64(mark))]),
           update: ["$unset": .document(BSONDocument([("due.h\(hour)", BSONValue.bool(true))]))], upsert: false)
+        if statements.count >= Self.batch { try write(&statements, to: DatabaseSchema.devices) }
       }
       if device.backlog != nil {
         statements.appendUpdate(
