@@ -578,6 +578,28 @@ class QueriesTests(unittest.TestCase):
         self.assertEqual((found["Device silent"], found["Site silent"]), ([], []))
         self.assertEqual([(row["device"], row["sensor"]) for row in found["Value out of range"]], [("here", "battery")])
 
+    def test_limits_are_of_units(self):
+        """Pascals, degrees Fahrenheit and volts are not out of a range of others; what has no unit is taken to have the usual."""
+        now = dt.datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+        units = self.server.client["units"]
+        database.prepare(units, "documents")
+        sensors = [("pressure", 101_325.0, "Pa"), ("temperature", 72.0, "degF"), ("battery", 3.7, "V"), ("humidity", 55.0, "%RH"),
+                   ("temperature", 60.0, "°C"), ("pressure", 700.0, None)]
+        readings = [
+            {"device": f"d{index}", "sensor": sensor, "ts": now, "value": value, "location": [7.6, 51.9], "tags": {}, "received": now}
+            | ({"unit": unit} if unit else {}) for index, (sensor, value, unit) in enumerate(sensors)]
+        database.store(units, "documents", readings)
+        database.summarize(units, readings)
+        names = [reading["device"] for reading in readings]
+        chosen = {"tag": '""', "dev": names, "dev:text": "All", "sen": sorted({sensor for sensor, *_ in sensors})}
+        start, end = milliseconds(now - HOUR), milliseconds(now + HOUR)
+        for query in grafana.queries():
+            if query.name in ("Alert/Value out of range", "Data quality/Out of range/A"):
+                with self.subTest(query.name):
+                    text = grafana.substitute(query.text, chosen if query.board else {}, start, end, query.points)
+                    rows = units[query.collection].aggregate(json_util.loads(text, json_options=OPTIONS))
+                    self.assertEqual(sorted(row["device"] for row in rows), ["d4", "d5"])
+
     def test_the_user_of_grafana_only_reads(self):
         """What mongodb-user.js gives Grafana is enough for every query of a fleet's devices, and for nothing else."""
         server = database.Server()

@@ -86,6 +86,7 @@ DATA = [
             # A sensor may be taken away from a device that reports on.
             {"$match": {"entry.v.value": {"$type": "number"},
                         "$expr": {"$lte": [between("$entry.v.ts", "$$NOW", "second"), FORGOTTEN_AFTER]}}},
+            {"$match": {"$expr": limits.apply("$entry.v.sensor", "$entry.v.unit")}},
             {"$set": {"value": {"$toDouble": limits.excess("$entry.v.sensor", "$entry.v.value")}}}, {"$match": {"value": {"$gt": 0}}},
             {"$sort": {"_id": 1, "entry.k": 1}}, columns(device="$_id", sensor="$entry.v.sensor", site=1, value=1),
         ]),

@@ -1,9 +1,18 @@
-"""limits.json: between which values a sensor's readings belong. The one place where they are written down."""
+"""limits.json: between which values a sensor's readings belong, in which units. The one place where they are written down."""
 
 import json
 from pathlib import Path
 
 LIMITS = json.loads((Path(__file__).parent.parent / "limits.json").read_text())
+
+
+def apply(sensor, unit):
+    """Whether the limits of a sensor are in this unit; they are if it has none, or they name none."""
+    branches = [
+        {"case": {"$eq": [sensor, name]}, "then": {"$in": [{"$ifNull": [unit, units[0]]}, units]} if units else True}
+        for name, units in ((name, bounds.get("units")) for name, bounds in LIMITS.items())
+    ]
+    return {"$switch": {"branches": branches, "default": False}}
 
 
 def excess(sensor, value):

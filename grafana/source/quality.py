@@ -9,6 +9,14 @@ SPAN = seconds(
     {"$dateTrunc": {"date": FROM, "unit": "day"}},
     {"$min": ["$$NOW", {"$dateAdd": {"startDate": {"$dateTrunc": {"date": TO, "unit": "day"}}, "unit": "day", "amount": 1}}]})
 
+# Beside each row by SERIES its newest reading, which has a unit: summaries have none.
+NEWEST = [
+    {"$lookup": {"from": "devices", "localField": "_id.device", "foreignField": "_id", "as": "state"}},
+    {"$unwind": {"path": "$state", "preserveNullAndEmptyArrays": True}},
+    {"$set": {"entry": {"$arrayElemAt": [{"$filter": {
+        "input": {"$objectToArray": "$state.sensors"}, "as": "entry", "cond": {"$eq": ["$$entry.v.sensor", "$_id.sensor"]}}}, 0]}}},
+]
+
 
 def mean_lag(lag, readings):
     return {"$divide": [lag, {"$multiply": [1000, readings]}]}
@@ -27,11 +35,12 @@ QUALITY = dashboard(
         GRAIN,
     ],
     [
-        table("Out of range", "Days (UTC) on which readings were outside the limits of their sensor, which are in grafana/limits.json, "
-              "and the least and greatest values of those days. Most days first: the first 100.",
+        table("Out of range", "Days (UTC) on which readings were outside the limits of their sensor, which are in grafana/limits.json "
+              "with the units that they are in, and the least and greatest values of those days. Most days first: the first 100.",
               [mongodb("summaries", [
                   *DAYS, limits.outside(),
                   {"$group": {"_id": SERIES, "days": {"$sum": 1}, "min": {"$min": "$min"}, "max": {"$max": "$max"}, "newest": {"$max": "$ts"}}},
+                  *NEWEST, {"$match": {"$expr": limits.apply("$_id.sensor", "$entry.v.unit")}},
                   {"$sort": {"days": -1, "_id": 1}}, {"$limit": 100},
                   columns(device="$_id.device", sensor="$_id.sensor", days=1, min=1, max=1, newest=1, limits=limits.text("$_id.sensor")),
               ])], ["device", "sensor", "days", "min", "max", "limits", "newest"]),
