@@ -56,7 +56,8 @@ struct SettingNames {
     var words = arguments[...]
     while let word = words.popFirst() {
       if word == "--" {
-        rest += words
+        // What follows are words for whoever reads the rest, too.
+        if !words.isEmpty { rest += [word] + words }
         break
       }
       guard word.hasPrefix("-"), word != "-" else {
@@ -79,7 +80,8 @@ struct SettingNames {
       if own == nil, let target {
         try layer.add(.init(setting: target.setting, isFile: target.isFile, place: name, text: value!))
       } else {
-        rest += [name] + (value.map { [$0] } ?? [])
+        // In one: a value that looks like a flag is still one.
+        rest.append(value.map { "\(name)=\($0)" } ?? name)
       }
     }
     return (layer, rest)

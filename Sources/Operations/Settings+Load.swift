@@ -35,8 +35,8 @@ extension Settings {
   ///   - arguments: those behind the subcommand.
   ///   - commandFlags: flags of the subcommand's own.
   ///   - readFile: reads the configuration file and the files with secrets.
-  /// - Returns: the settings, and the arguments that are none: words, and the subcommand's own flags, each followed by
-  ///   its value if it takes one.
+  /// - Returns: the settings, and the arguments that are none: words, and the subcommand's own flags, as `--flag=value`
+  ///   if they take one; `--` stays in front of words that look like flags.
   /// - Throws: what is wrong first.
   package static func load(
     role: Role, arguments: [String], environment: [String: String] = processEnvironment,

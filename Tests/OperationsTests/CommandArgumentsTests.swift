@@ -60,12 +60,15 @@ struct CommandArgumentsTests {
 
   /// What `Settings.load` leaves over is read the same as what was typed.
   @Test func behindTheSettings() throws {
-    let typed = ["--log-level", "error", "--rate=7", "word", "--ids"]
+    let typed = [
+      "--log-level", "error", "--rate=7", "--colour=--red", "word", "--ids", "--", "--rate", "--log-level", "-w",
+    ]
     let (settings, rest) = try Settings.load(
       role: .simulate, arguments: typed, environment: [:], commandFlags: Self.flags)
     #expect(settings.string(.logLevel) == "error")
     let arguments = try CommandArguments(rest, flags: Self.flags)
-    #expect(arguments.words == ["word"] && arguments.has("--ids") && arguments.string("--rate") == "7")
+    #expect(arguments.words == ["word", "--rate", "--log-level", "-w"] && arguments.has("--ids"))
+    #expect(arguments.string("--rate") == "7" && arguments.string("--colour") == "--red")
     #expect(
       message {
         _ = try Settings.load(role: .simulate, arguments: ["--rat", "7"], environment: [:], commandFlags: Self.flags)
