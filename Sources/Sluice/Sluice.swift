@@ -8,6 +8,7 @@ enum Sluice {
   static func main() {
     // A client that goes away while it is written to must be an error, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    occupyStandardStreams()
     MongoPool.removeCounters()
     let arguments = Array(CommandLine.arguments.dropFirst())
     do throws(CommandError) {
@@ -18,11 +19,23 @@ enum Sluice {
     }
   }
 
+  /// Takes the numbers of standard streams that are closed, so that no file or connection gets them: the log or a result
+  /// would go there. What is read from these, or written to them, fails as before.
+  private static func occupyStandardStreams() {
+    // In this order, for a file gets the least number that is free.
+    for (stream, mode) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
+    where fcntl(stream, F_GETFD) < 0 { _ = open("/dev/null", mode) }
+  }
+
   /// Ends the process without the libraries' own endings, as `exit` runs them: OpenSSL's takes its locks away, and a thread
   /// that is connecting just then, as after a start that failed halfway, would crash.
+  ///
+  /// A result that cannot be written is a failure, for it may be a secret that is nowhere else; not one that whoever reads
+  /// it has had enough of.
   private static func end(_ code: Int32) -> Never {
-    fflush(nil)
-    _exit(code)
+    guard fflush(nil) != 0, errno != EPIPE else { _exit(code) }
+    printError("sluice: standard output cannot be written: \(SystemError(code: errno))")
+    _exit(code == 0 ? 1 : code)
   }
 
   private static func run(_ arguments: [String]) throws(CommandError) -> Int32 {

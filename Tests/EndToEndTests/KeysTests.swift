@@ -76,6 +76,21 @@ import Testing
     #expect(try sluice("keys", "list", environment: ["SLUICE_KEYS_FILE": ""]).error.contains("SLUICE_KEYS_FILE"))
   }
 
+  /// Nobody has seen the secret then, and nothing else is written in its place.
+  @Test(arguments: [">/dev/full", ">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+  func aSecretThatCannotBeShownIsAFailure(redirection: String) throws {
+    let file = "\(folder)/\(UUID().uuidString)"
+    let process = try ChildProcess(
+      ["/bin/sh", "-c", "exec '\(TestServers.sluice)' keys create --name n --all-devices \(redirection)"],
+      environment: DevProcess.environment.merging(["SLUICE_KEYS_FILE": "\(file).json"]) { $1 }, output: file)
+    #expect(process.wait(timeout: .seconds(60)) == 1)
+    if !redirection.contains("2>") {
+      let text = try String(contentsOfFile: file, encoding: .utf8)
+      #expect(text.contains("standard output cannot be written"), "\(text)")
+    }
+    #expect(try String(contentsOfFile: "\(file).json", encoding: .utf8).hasSuffix("}\n"))
+  }
+
   @Test(
     arguments: [
       (["SLUICE_HTTP_LISTEN": "0.0.0.0:0"], "SLUICE_KEYS_FILE"),
