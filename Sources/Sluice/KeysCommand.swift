@@ -30,6 +30,11 @@ enum KeysCommand: Command {
   static func run(_ settings: Settings, _ arguments: [String]) throws(CommandError) -> Int32 {
     let parsed: CommandArguments
     do { parsed = try CommandArguments(arguments, flags: flags) } catch { throw .usage(error.message) }
+    if let word = parsed.words.first {
+      for flag in flags where parsed.has(flag.name) && !isUsed(flag.name, by: word) {
+        throw .usage("\(flag.name) is not used by \"sluice keys \(word)\"; leave it out")
+      }
+    }
     let file = settings.string(.keysFile)
     guard !file.isEmpty else {
       throw .usage(
@@ -53,12 +58,26 @@ enum KeysCommand: Command {
     }
   }
 
+  /// Whether a flag means anything there: one that was ignored would have been meant to change something.
+  private static func isUsed(_ flag: String, by word: String) -> Bool {
+    switch word {
+    case "list": flag == "--json"
+    case "rotate": flag == "--grace"
+    case "revoke": false
+    default: flag != "--json" && flag != "--grace"
+    }
+  }
+
   private static func create(_ file: String, _ arguments: CommandArguments) throws {
     guard let name = arguments.string("--name") else { throw CommandError.usage("--name is missing: who is it for?") }
     let devices = arguments.strings("--device")
     let prefixes = arguments.strings("--device-prefix")
     guard arguments.has("--all-devices") != !(devices.isEmpty && prefixes.isEmpty) else {
       throw CommandError.usage("say which devices it may write: --device, --device-prefix, or --all-devices alone")
+    }
+    // A variable that is not set, more likely than what it would mean.
+    if prefixes.contains("") {
+      throw CommandError.usage("--device-prefix: all devices begin with nothing; say --all-devices if they are meant")
     }
     for dialect in arguments.strings("--dialect") where !dialects.contains(dialect) {
       throw CommandError.usage("--dialect: it must be one of \(dialects.joined(separator: ", "))")
