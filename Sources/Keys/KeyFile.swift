@@ -84,9 +84,9 @@ package struct KeyFile: Sendable, Equatable {
         }
         key.burst = number
       case "certificates":
-        for element in value.elements { key.certificates.append(try digest(element, "certificates")) }
+        for element in try array(value, "certificates") { key.certificates.append(try digest(element, "certificates")) }
       case "previous":
-        for element in value.elements {
+        for element in try array(value, "previous") {
           key.previous.append(
             Key.Previous(hash: try digest(element["hash"], "hash"), until: try time(element["until"], "until")))
         }
@@ -117,10 +117,14 @@ package struct KeyFile: Sendable, Equatable {
     return text(bytes)
   }
 
+  private static func array(_ value: JSONValue, _ name: String) throws(Problem) -> JSONValue.Elements {
+    guard value.kind == .array else { throw Problem("\(name) must be an array") }
+    return value.elements
+  }
+
   private static func strings(_ value: JSONValue, _ name: String) throws(Problem) -> [String] {
-    guard value.kind == .array else { throw Problem("\(name) must be an array of strings") }
     var strings: [String] = []
-    for element in value.elements { strings.append(try string(element, name)) }
+    for element in try array(value, name) { strings.append(try string(element, name)) }
     return strings
   }
 
