@@ -150,14 +150,13 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
     batch = SinkBatch(generation: 0)
   }
 
-  /// Starts its threads.
-  /// - Parameter ended: called when reading and writing have ended: to close what they used.
-  package func start(
-    under supervisor: Supervisor, ended: @escaping @Sendable () -> Void
-  ) throws(KafkaError) {
-    var kafka = configuration.kafka
+  /// The consumer's settings.
+  /// - Parameter kafka: those that were asked for, which go before the sink's own.
+  /// - Throws: when they have a property that a sink cannot work with.
+  package static func kafka(_ kafka: KafkaConfiguration) throws(KafkaError) -> KafkaConfiguration {
+    var kafka = kafka
     kafka.setDefaults([
-      "session.timeout.ms": "\(Self.sessionTimeout.components.seconds * 1_000)", "heartbeat.interval.ms": "2000",
+      "session.timeout.ms": "\(sessionTimeout.components.seconds * 1_000)", "heartbeat.interval.ms": "2000",
       // Also how long librdkafka waits for an answer to its request to join: it stays out so long when that is lost. No call
       // on the polling thread takes as much.
       "max.poll.interval.ms": "60000",
@@ -174,10 +173,19 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       throw KafkaError(
         .invalidArgument, message: "partition.assignment.strategy: must be range or roundrobin here, which are eager")
     }
-    let sessionTimeout =
-      kafka.value("session.timeout.ms").flatMap { Int($0) }.map { Duration.milliseconds($0) } ?? Self.sessionTimeout
     // A redrive puts messages and the note that it did so on Kafka as one: what of it does not count must not be stored.
     kafka.set("isolation.level", "read_committed")
+    return kafka
+  }
+
+  /// Starts its threads.
+  /// - Parameter ended: called when reading and writing have ended: to close what they used.
+  package func start(
+    under supervisor: Supervisor, ended: @escaping @Sendable () -> Void
+  ) throws(KafkaError) {
+    let kafka = try Self.kafka(configuration.kafka)
+    let sessionTimeout =
+      kafka.value("session.timeout.ms").flatMap { Int($0) }.map { Duration.milliseconds($0) } ?? Self.sessionTimeout
     let consumer = try Consumer(kafka, group: configuration.group, handler: self, observer: observer)
     try consumer.subscribe([configuration.topic])
     self.consumer.withLock { $0 = consumer }

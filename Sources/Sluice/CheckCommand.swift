@@ -14,7 +14,7 @@ enum CheckCommand: Command {
     let groups: [(Setting, @Sendable () -> [Finding])] = [
       (.kafkaBrokers, checks.kafka), (.mongodbURI, checks.mongodb), (.mqttURL, checks.mqtt),
       (.keysFile, checks.keys), (.tlsCertificate, checks.files), (.boxesFile, checks.boxes),
-      (.httpListen, checks.addresses),
+      (.jobsDirectory, checks.jobs), (.httpListen, checks.addresses),
     ]
     let supervisor = Supervisor(log: settings.log(component: "check"))
     var problems = 0

@@ -1,3 +1,4 @@
+import Glibc
 import HTTP
 import Ingest
 import Kafka
@@ -39,6 +40,7 @@ struct Checks: Sendable {
     let observer = LastWords()
     let description: ClusterDescription
     do throws(KafkaError) {
+      try makeClients()
       let admin = try Admin(Service.kafka(settings), observer: observer)
       defer { admin.close() }
       description = try admin.describeCluster(timeout: Self.patience)
@@ -52,6 +54,15 @@ struct Checks: Sendable {
     }
     return [.ok(.kafkaBrokers, "\(brokers): \(Self.count(description.brokers.count, "broker"))")]
       + [Setting.kafkaTopic, .kafkaDeadLetterTopic].map { topic($0, in: description) }
+  }
+
+  /// Makes the clients of the roles, for each has demands of its own on the properties.
+  /// - Throws: what is wrong with them.
+  private func makeClients() throws(KafkaError) {
+    // What they say of the brokers comes later, in one line.
+    let log = Log(component: "check") { _ in }
+    try KafkaLink(Service.producer(settings), log: log, health: Health(), metrics: Metrics()).close(timeout: .zero)
+    try Consumer(SinkService.kafka(Service.kafka(settings))).close()
   }
 
   private func topic(_ setting: Setting, in cluster: ClusterDescription) -> Finding {
@@ -194,6 +205,28 @@ struct Checks: Sendable {
     } catch {
       return [.problem(.boxesFile, "\(path): \(error); correct the path, its permissions, or the file")]
     }
+  }
+
+  func jobs() -> [Finding] {
+    var findings: [Finding] = []
+    do {
+      _ = try FetchAllowance(settings.string(.jobsFetchAllow))
+    } catch {
+      findings.append(.problem(.jobsFetchAllow, "\(error); correct it"))
+    }
+    let path = settings.string(.jobsDirectory)
+    if path.isEmpty { return findings }
+    // It is made where there is none, but not by who only looks.
+    let isThere = access(path, F_OK) == 0
+    let above = (path.hasPrefix("/") ? "/" : "./") + path.split(separator: "/").dropLast().joined(separator: "/")
+    let folder = isThere ? path : above
+    if access("\(folder)/", R_OK | W_OK | X_OK) != 0 {
+      let reason = "\(SystemError(code: errno))"
+      findings.append(.problem(.jobsDirectory, "\(folder): \(reason); correct the path or its permissions"))
+    } else {
+      findings.append(.ok(.jobsDirectory, "\(path)\(isThere ? "" : ": to be made")"))
+    }
+    return findings
   }
 
   func addresses() -> [Finding] {

@@ -98,16 +98,22 @@ struct Service {
     return kafka
   }
 
+  /// The settings of a producer.
+  static func producer(_ settings: Settings) -> KafkaLink.Configuration {
+    KafkaLink.Configuration(
+      kafka: kafka(settings), topics: [], deliveryTimeout: settings.duration(.kafkaDeliveryTimeout),
+      queueMessages: settings.int(.kafkaQueueMessages), queueBytes: settings.bytes(.kafkaQueueBytes),
+      linger: settings.duration(.kafkaLinger))
+  }
+
   /// A producer for these topics, its threads started. The role closes it.
   func link(topics: [String]) throws(CommandError) -> KafkaLink {
     if let sharedLink { return sharedLink.share() }
     do {
-      let link = try KafkaLink(
-        KafkaLink.Configuration(
-          kafka: Self.kafka(settings), topics: topics, deliveryTimeout: settings.duration(.kafkaDeliveryTimeout),
-          queueMessages: settings.int(.kafkaQueueMessages), queueBytes: settings.bytes(.kafkaQueueBytes),
-          linger: settings.duration(.kafkaLinger), backlog: backlog),
-        log: log, health: health, metrics: metrics)
+      var configuration = Self.producer(settings)
+      configuration.topics = topics
+      configuration.backlog = backlog
+      let link = try KafkaLink(configuration, log: log, health: health, metrics: metrics)
       link.start(under: supervisor)
       return link
     } catch {

@@ -115,6 +115,22 @@ import Testing
     #expect(!result.output.contains("a-secret-word") && !result.output.contains("tls\n"), "\(result.output)")
   }
 
+  /// What only one of the roles would have ended with.
+  @Test(arguments: [
+    ("SLUICE_KAFKA_CONFIG", "acks=1", "acks"), ("SLUICE_KAFKA_CONFIG", "enable.auto.commit=true", "enable.auto.commit"),
+    ("SLUICE_KAFKA_CONFIG", "partition.assignment.strategy=cooperative-sticky", "must be range or roundrobin"),
+    ("SLUICE_JOBS_FETCH_ALLOW", "ftp://a", "must be like"), ("SLUICE_JOBS_DIRECTORY", "/no/jobs", "/no: No such file"),
+    ("SLUICE_JOBS_DIRECTORY", "/dev/null", "Not a directory"),
+  ])
+  func whatTheRolesWouldRefuse(setting: String, value: String, reason: String) throws {
+    let result = try check([
+      "SLUICE_KAFKA_BROKERS": "127.0.0.1:1", "SLUICE_MONGODB_URI": "mongodb://127.0.0.1:1", setting: value,
+    ])
+    #expect(result.code == 1)
+    let found = lines(result.output, "FAIL", setting)
+    #expect(found.count == 1 && found[0].contains(reason), "\(result.output)")
+  }
+
   @Test func aSettingThatCannotBeIsAnError() throws {
     let result = try check(["SLUICE_MQTT_URL": "tcp://a-secret-word"])
     #expect(result.code == 2)
