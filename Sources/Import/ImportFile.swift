@@ -39,13 +39,15 @@ package final class ImportFile {
   ///   - isStopping: looked at while nothing comes in.
   package init(_ path: String, isStopping: @escaping () -> Bool) throws(Failure) {
     isOwned = path != "-"
-    descriptor = isOwned ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO
+    // A FIFO is opened at once: for its writer is waited below, where a stop ends that.
+    descriptor = isOwned ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : STDIN_FILENO
     self.isStopping = isStopping
     input = [UInt8](repeating: 0, count: Self.piece)
     guard descriptor >= 0 else {
       size = nil
       throw Failure(reason: "\(SystemError(code: errno))")
     }
+    if isOwned { _ = fcntl(descriptor, F_SETFL, 0) }
     var status = stat()
     fstat(descriptor, &status)
     size = status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil

@@ -47,6 +47,21 @@ struct ImportFileTests {
     for empty in [[], try gzip([])] { #expect(try read(try ImportFile(write(empty)) { false }).isEmpty) }
   }
 
+  /// Nor does anything else end its wait for somebody who writes to it.
+  @Test(.timeLimit(.minutes(1))) func aStopEndsTheWaitForAWriter() throws {
+    let path = "\(folder)/fifo"
+    #expect(mkfifo(path, 0o600) == 0)
+    let file = try ImportFile(path) { true }
+    #expect(try read(file).isEmpty && !file.isAtEnd)
+    Thread {
+      let stream = fopen(path, "w")
+      fputs("text", stream)
+      fclose(stream)
+    }.start()
+    let other = try ImportFile(path) { false }
+    #expect(try read(other) == Array("text".utf8) && other.isAtEnd)
+  }
+
   @Test func damagedFilesAreSaidToBe() throws {
     let packed = try gzip(Array((0..<40_000).map { "line \($0)\n" }.joined().utf8))
     let cut = try ImportFile(write(Array(packed.dropLast(100)))) { false }
