@@ -44,15 +44,30 @@ package struct ChunkDecoder {
   /// - Parameters:
   ///   - device: of readings that name none.
   ///   - header: the first lines of a CSV text, which say what the columns are.
+  /// - Throws: when the header does not, whatever is behind it: it may be all that there is.
   package init(
     _ dialect: RecordDialect, mapping: CSVMapping, device: String?, header: [UInt8], context: DecodingContext
-  ) {
+  ) throws(Unusable) {
     self.dialect = dialect
     self.mapping = mapping
     self.device = Array((device ?? "").utf8)
     self.header = header
     headerLines = header.count { $0 == UInt8(ascii: "\n") }
     self.context = context
+    if dialect == .csv { try checkHeader() }
+  }
+
+  private func checkHeader() throws(Unusable) {
+    var errors: [ItemError] = []
+    let failure = header.withUnsafeBytes { header -> BodyError? in
+      do throws(BodyError) {
+        try decode(header, 0, ReadingBatch(), &errors)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    if case .malformed(let reason)? = failure { throw Unusable(reason: reason) }
   }
 
   /// Decodes a chunk, and gives its readings their ids.

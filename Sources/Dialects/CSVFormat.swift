@@ -74,6 +74,11 @@ package enum CSVFormat {
     for index in rows.fields.indices {
       let bytes = rows.text(index)
       guard isUTF8(bytes) else { throw .malformed("the header is not UTF-8") }
+      // All of it would be one header, and no row.
+      let hasReturn = bytes.indices.contains {
+        bytes[$0] == UInt8(ascii: "\r") && ($0 + 1 == bytes.count || bytes[$0 + 1] != UInt8(ascii: "\n"))
+      }
+      if hasReturn { throw .malformed("the header has a CR without a LF: lines end with LF, or both") }
       names.append(String(decoding: bytes, as: UTF8.self))
     }
     form.isLong = names.contains { mapping.column(named: $0) == .value }

@@ -154,7 +154,7 @@ package final class Importer: @unchecked Sendable {
     var line = max(entry.line, lines)
     let mayGrow = plan.stateFile != nil && file.mayGrow
     var chunker = Chunker(dialect.framing(header: header), mayGrow: mayGrow)
-    var decoder = ChunkDecoder(
+    var decoder = try ChunkDecoder(
       dialect, mapping: plan.mapping, device: plan.device, header: header, context: context)
     var tooLong = 0
     func flight(_ rejected: Int, _ batch: ReadingBatch? = nil) -> ChunkFlight {

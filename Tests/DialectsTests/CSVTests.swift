@@ -133,6 +133,7 @@ import Testing
     ("device,t,t\n", #"malformed("column \'t\': another column is the same")"#),
     ("device,ts,time,t\n", #"malformed("column \'time\': another column is the same")"#),
     ("device,\n", #"malformed("column \'\' is not known: map it to a field, or to - to leave it out")"#),
+    ("device,sensor,value\rd,s,1\r", #"malformed("the header has a CR without a LF: lines end with LF, or both")"#),
     ("device,\"a", #"malformed("the header has quotes that do not end, in column 2")"#),
     (String(repeating: ",", count: 1_000), #"malformed("must have at most 1000 columns")"#),
     ("device,t 1,t_1\nd,1,2", #"malformed("column \'t_1\': another column is the same sensor")"#),

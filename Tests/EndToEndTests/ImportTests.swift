@@ -201,6 +201,16 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     for (value, number) in zip(values, ["1", "1234.5", "2"]) { #expect(value.contains("\"value\":\(number),")) }
   }
 
+  /// It names no columns, and there is no row to be refused for that.
+  @Test(arguments: ["device,sensor,value\rd,t,1\rd,t,2\r", "a,value\n", "t\n"])
+  func aHeaderAloneIsLookedAtToo(text: String) throws {
+    let cluster = try MockCluster()
+    defer { cluster.close() }
+    try cluster.createTopic("sensor-data", partitions: 1)
+    let result = try sluice(cluster, [try append(text.utf8, to: "h.csv")])
+    #expect(result.code == 1 && result.lines.last == "accepted=0 rejected=0" && result.lines.count == 2, "\(result)")
+  }
+
   /// Of some, an end without a line end is one all the same.
   @Test func whatIsCompleteIsTaken() throws {
     let cluster = try MockCluster()

@@ -29,7 +29,7 @@ struct ChunkerTests {
       dialect == .csv
         ? header.withUnsafeBytes { .rows(below: $0) }
         : dialect == .influxdb ? .points : dialect == .senml ? .documents : .lines, target: target, limit: limit)
-    var decoder = ChunkDecoder(dialect, mapping: CSVMapping(), device: nil, header: header, context: context)
+    var decoder = try ChunkDecoder(dialect, mapping: CSVMapping(), device: nil, header: header, context: context)
     var taken = header.count
     var there = min(bytes.count, taken + piece)
     var line = header.count { $0 == 10 }

@@ -206,13 +206,16 @@ final class JobRun {
       let part: JobText.Part
       do throws(ChunkDecoder.Unusable) {
         part = try text.next(isLast: isLast)
+        if case .header(let header) = part {
+          decoder = try ChunkDecoder(
+            task.dialect, mapping: task.mapping, device: nil, header: header, context: context)
+        }
       } catch {
         throw .broken(error.reason)
       }
       switch part {
       case .more, .end: return
-      case .header(let header):
-        decoder = ChunkDecoder(task.dialect, mapping: task.mapping, device: nil, header: header, context: context)
+      case .header: continue
       case .tooLong(let line):
         decoder?.skipRecord()
         try refuse([.init(line: line, reason: "is longer than \(JobText.recordLimit >> 20) MiB")])
