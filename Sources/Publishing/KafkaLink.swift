@@ -214,7 +214,8 @@ package final class KafkaLink: Sendable {
       isAvailable.store(true, ordering: .releasing)
       state.ok()
     } catch {
-      setUnavailable("Kafka does not answer: \(error)")
+      // One that was closed meanwhile says nothing about Kafka.
+      if error.code != .closed { setUnavailable("Kafka does not answer: \(error)") }
     }
   }
 
