@@ -56,7 +56,7 @@ enum IngestCommand: Command {
     }
     for index in 0..<jobs.threadCount { service.supervisor.start("job-\(index)") { jobs.work() } }
     service.metrics.gauge("sluice_http_connections", "Open connections.") { Double(server.connectionCount) }
-    service.log.info("listening", ["address": .string("\(settings.listenAddress(.httpListen).host):\(server.port)")])
+    service.log.info("listening", ["address": .string("\(service.place(.httpListen, of: server))")])
     if Access.tlsFiles(settings) != nil { watchTLS(of: server, in: service) }
     let timeout = settings.duration(.shutdownTimeout)
     // Actions run in the reverse order of their adding: first the server, which finishes what is in flight and so needs

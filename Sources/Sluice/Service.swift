@@ -68,7 +68,7 @@ struct Service {
     }
     defer { management.stop(timeout: .seconds(1)) }
     FilePages.release(onceReady: health, under: supervisor)
-    log.info("started", ["management": .string("\(settings.listenAddress(.managementListen).host):\(management.port)")])
+    log.info("started", ["management": .string("\(place(.managementListen, of: management))")])
     return supervisor.runUntilSignal(timeout: settings.duration(.shutdownTimeout))
   }
 
@@ -88,6 +88,11 @@ struct Service {
     } catch {
       throw .failed("\(setting.name): \(error)")
     }
+  }
+
+  /// Where a server listens, with the port that the system chose if it was to.
+  func place(_ setting: Setting, of server: HTTPServer) -> Operations.ListenAddress {
+    Operations.ListenAddress(host: settings.listenAddress(setting).host, port: server.port)
   }
 
   /// The settings of a Kafka client.
