@@ -33,7 +33,8 @@ package final class Producer: Sendable {
   /// - Throws: an error that names the setting that is wrong.
   package init(_ configuration: KafkaConfiguration, observer: (any ClientObserver)? = nil) throws(KafkaError) {
     let object = try ConfigurationObject.make(
-      configuration, defaults: [("enable.idempotence", "true"), ("acks", "all")], required: [("log.queue", "true")])
+      configuration, defaults: [("enable.idempotence", "true"), ("acks", "all")],
+      required: [("log.queue", "true"), ("delivery.report.only.error", "false")])
     unsafe rd_kafka_conf_set_events(
       object.pointer, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG)
     let client = unsafe try object.makeClient(RD_KAFKA_PRODUCER, configuration)

@@ -73,9 +73,14 @@ package final class KafkaLink: Sendable {
   private let users = Atomic(1)
 
   /// Makes the producer; it connects by itself.
-  /// - Throws: when a setting of `configuration.kafka` is unknown or has no such value.
+  /// - Throws: when a setting of `configuration.kafka` is unknown or has no such value, or acknowledgements would not mean
+  ///   that all copies are there.
   package init(_ configuration: Configuration, log: Log, health: Health, metrics: Metrics) throws(KafkaError) {
     var kafka = configuration.kafka
+    // By both of its names: what one broker alone has would be acknowledged, and lost with that broker.
+    for name in ["acks", "request.required.acks"] where !["all", "-1", nil].contains(kafka.value(name)) {
+      throw KafkaError(.invalidArgument, message: "\(name): must be all here")
+    }
     kafka.setDefaults([
       // Room beyond the bound that this class keeps: it looks at the queue once for a whole request.
       "queue.buffering.max.messages": "\(configuration.queueMessages + 100_000)",

@@ -39,6 +39,14 @@ import Testing
     arguments: [
       ("ingest", ["SLUICE_KAFKA_CONFIG": "acks=1"], "SLUICE_KAFKA_CONFIG: "),
       ("bridge", ["SLUICE_KAFKA_CONFIG": "acks=1"], "SLUICE_KAFKA_CONFIG: "),
+      (
+        "ingest", ["SLUICE_KAFKA_CONFIG": "enable.idempotence=false;request.required.acks=1"],
+        "SLUICE_KAFKA_CONFIG: request.required.acks: must be all here"
+      ),
+      (
+        "bridge", ["SLUICE_KAFKA_CONFIG": "delivery.report.only.error=true"],
+        "SLUICE_KAFKA_CONFIG: delivery.report.only.error: must be false here"
+      ),
       ("sink", ["SLUICE_KAFKA_CONFIG": "enable.auto.commit=true"], "SLUICE_KAFKA_CONFIG: "),
       (
         "sink", ["SLUICE_KAFKA_CONFIG": "partition.assignment.strategy=cooperative-sticky"],
