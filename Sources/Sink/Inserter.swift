@@ -5,6 +5,8 @@ import Operations
 enum InsertFailure: Error {
   /// The database did not do it.
   case database(MongoError)
+  /// The collection is not there, or not what it should be.
+  case unfit(String)
   /// The ledger knows another owner of this partition.
   case lost(Int32)
   /// So much time has passed since this partition was claimed that it must be taken anew.
@@ -12,7 +14,12 @@ enum InsertFailure: Error {
   /// Its partitions were given up while it was being stored.
   case givenUp
 
-  var isOfDatabase: Bool { if case .database = self { true } else { false } }
+  var isOfDatabase: Bool {
+    switch self {
+    case .database, .unfit: true
+    case .lost, .stale, .givenUp: false
+    }
+  }
 }
 
 /// How batches are stored so that each reading is there once: one way for each layout.

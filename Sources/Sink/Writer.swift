@@ -42,6 +42,8 @@ final class Writer: @unchecked Sendable {
   private var schedule = FlushSchedule(now: Clock.monotonic())
   /// Whether the database did not take what goes before offsets are committed.
   private var isCommitFailing = false
+  /// Whether the collection was seen to be the one that readings belong into, since the database last failed.
+  private var isFit = false
   /// Set when the database fails while the process stops: each further try might take as long as the timeout, and what is
   /// not committed is read again.
   private var hasGivenUp = false
@@ -116,10 +118,22 @@ final class Writer: @unchecked Sendable {
   private func checkDatabase() {
     guard !supervisor.isStopping else { return }
     do throws(MongoError) {
-      if let problem = try store.check() { state.failing(problem) } else if !isFlushFailing { state.ok() }
+      let problem = try store.check()
+      isFit = problem == nil
+      if let problem { state.failing(problem) } else if !isFlushFailing { state.ok() }
     } catch {
       state.failing("MongoDB does not answer: \(error)")
     }
+  }
+
+  /// - Throws: when the collection is not there: an insert would make one that expires nothing; or when it is of the other
+  ///   layout: what keeps a reading from being there twice would not be there.
+  private func expectFit() throws(InsertFailure) {
+    if isFit { return }
+    let problem: String?
+    do throws(MongoError) { problem = try store.check() } catch { throw .database(error) }
+    if let problem { throw .unfit(problem) }
+    isFit = true
   }
 
   /// Takes in no more states than may wait, while those before them are not written.
@@ -183,10 +197,12 @@ final class Writer: @unchecked Sendable {
     var backoff = Backoff()
     while batch.generation == generation.current {
       do throws(InsertFailure) {
+        try expectFit()
         try inserter.insert(batch, &progress)
         if !isFlushFailing { state.ok() }
         return progress
       } catch {
+        if error.isOfDatabase { isFit = false }
         // That what was given up meanwhile is no longer this sink's is no news.
         if batch.generation != generation.current, !error.isOfDatabase { return nil }
         if supervisor.waitForStop(timeout: note(error, &backoff)) {
@@ -205,6 +221,9 @@ final class Writer: @unchecked Sendable {
     switch failure {
     case .database(let error):
       state.failing("MongoDB does not store: \(error)")
+      return backoff.next()
+    case .unfit(let problem):
+      state.failing(problem)
       return backoff.next()
     case .lost(let partition):
       // A batch and a flush may both find that.

@@ -276,6 +276,37 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
     }
   }
 
+  /// An insert would make a collection that is not there: one that expires nothing. In one of the other layout a repeat would
+  /// be there twice.
+  @Test(arguments: Layout.allCases, [true, false])
+  func nothingIsStoredWhereItDoesNotBelong(layout: Layout, isThere: Bool) throws {
+    let fixture = try SinkFixture(
+      brokers: KafkaServer.shared().bootstrapServers, uri: MongoServer.shared().uri, layout: layout)
+    let other = DatabaseSchema(
+      database: fixture.database, layout: layout == .documents ? .timeseries : .documents,
+      retention: .seconds(90 * 86_400), deduplicationWindow: .seconds(86_400))
+    func drop() throws {
+      _ = try fixture.pool.withClient { (client) throws(MongoError) in
+        try client.command(fixture.database, ["drop": "readings"])
+      }
+    }
+    try drop()
+    if isThere { _ = try fixture.pool.withClient { (client) throws(MongoError) in try other.create(client) } }
+    try fixture.produce(SinkFixture.readings(0..<100))
+    let sink = try fixture.startSink()
+    try eventually(timeout: .seconds(60), "it knows of them") { sink.lag == 100 }
+    // As long as it would need to store them.
+    for _ in 0..<20 {
+      usleep(100_000)
+      let report = String(decoding: sink.health.report(), as: UTF8.self)
+      #expect(try fixture.count("readings") == 0 && report.contains("the collection \(fixture.database).readings"))
+    }
+    if isThere { try drop() }
+    _ = try fixture.pool.withClient { (client) throws(MongoError) in try fixture.schema.create(client) }
+    try fixture.expectStored(0..<100)
+    try eventually("it is well") { sink.health.isReady }
+  }
+
   /// It would read nothing and seem well: whoever looks has to see it.
   @Test func withoutAPlaceInItsGroupItIsNotReady() throws {
     let cluster = try MockCluster()
