@@ -167,7 +167,9 @@ import Testing
         try JobService(options.jobs!, log: Log(component: "test", level: .error), metrics: Metrics())
       }
     }
-    func files() throws -> Set<String> { Set(try FileManager.default.contentsOfDirectory(atPath: folder)) }
+    func files() throws -> Set<String> {
+      Set(try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".json") })
+    }
     #expect(try files() == Set(ids.dropFirst().map { "\($0).json" }))
     // As a process leaves it that is killed.
     let path = "\(folder)/\(ids[3]).json"
@@ -191,6 +193,17 @@ import Testing
       #expect(try served.jobs().map(\.accepted) == [9, 4, 3])
     }
     #expect(try files().count == 4)
+  }
+
+  /// Under its lock keys are changed, which may be in the same folder: to change one would wait for the end of the process,
+  /// and the process for itself.
+  @Test func theFolderOfTheRecordsIsNotLocked() throws {
+    let folder = TestServers.temporaryFolder("jobs")
+    try withServed(.jobs { $0.directory = folder }) { _ in
+      let descriptor = open(folder, O_RDONLY | O_DIRECTORY)
+      defer { close(descriptor) }
+      #expect(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+    }
   }
 
   @Test func aRecordIsOnTheDiskWhileItsJobRuns() throws {

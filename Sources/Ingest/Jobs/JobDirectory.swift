@@ -24,7 +24,8 @@ package final class JobDirectory: Sendable {
     self.log = log
     writing = StateLog("jobs directory", log: log)
     if mkdir(path, 0o700) != 0, errno != EEXIST { throw Failure(description: "\(SystemError(code: errno))") }
-    descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    // Not the folder's own lock: under that the keys are changed, which may be in the same folder.
+    descriptor = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw Failure(description: "\(SystemError(code: errno))") }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
