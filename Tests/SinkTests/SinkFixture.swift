@@ -19,6 +19,9 @@ final class WrittenLines: Sendable {
     if text.contains("Z error ") { Log.standardError(line) }
   }
 
+  /// All of them.
+  var text: String { lines.withLock { $0.joined() } }
+
   /// How many lines contain a text.
   func count(of text: String) -> Int { lines.withLock { $0.count { $0.contains(text) } } }
 }
