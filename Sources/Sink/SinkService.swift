@@ -173,6 +173,10 @@ package final class SinkService: RebalanceHandler, @unchecked Sendable {
       throw KafkaError(
         .invalidArgument, message: "partition.assignment.strategy: must be range or roundrobin here, which are eager")
     }
+    // What came before a group began, or was not committed in time, would be passed over.
+    guard ["earliest", "beginning", "smallest", nil].contains(kafka.value("auto.offset.reset")) else {
+      throw KafkaError(.invalidArgument, message: "auto.offset.reset: must be earliest here")
+    }
     // A redrive puts messages and the note that it did so on Kafka as one: what of it does not count must not be stored.
     kafka.set("isolation.level", "read_committed")
     return kafka

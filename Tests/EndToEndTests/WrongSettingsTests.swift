@@ -52,6 +52,10 @@ import Testing
         "sink", ["SLUICE_KAFKA_CONFIG": "partition.assignment.strategy=cooperative-sticky"],
         "SLUICE_KAFKA_CONFIG: partition.assignment.strategy: must be range or roundrobin"
       ),
+      (
+        "sink", ["SLUICE_KAFKA_CONFIG": "auto.offset.reset=latest"],
+        "SLUICE_KAFKA_CONFIG: auto.offset.reset: must be earliest"
+      ),
       ("bridge", ["SLUICE_MQTT_URL": "mqtts://h?certfile=/x"], "SLUICE_MQTT_URL"),
       ("ingest", ["SLUICE_KAFKA_LINGER": "15s"], "SLUICE_KAFKA_LINGER "),
       ("bridge", ["SLUICE_MQTT_KEEP_ALIVE": "5500ms"], "SLUICE_MQTT_KEEP_ALIVE: "),
