@@ -220,7 +220,7 @@ class BoardTests(Brokered, unittest.TestCase):
         broker, subscriber = self.broker()
         self.start(build(**QUICK | dict(KEEP_ALIVE=0))[0], broker)
         subscriber.expect(10)
-        self.assertEqual([line for line in broker.process.lines if "PINGREQ" in line], [])
+        self.assertEqual([line for line in broker.process.lines if "PINGREQ from uno-1" in line], [])
 
     def test_passwords(self):
         broker, subscriber = self.broker("-u", "board", "-P", "right", user="board", password="right")
@@ -239,7 +239,6 @@ class BoardTests(Brokered, unittest.TestCase):
         for server in ('"192.168.1.300"', '"broker.example"'):
             board = self.start(build(**QUICK | dict(SERVER=server))[0], None)
             board.expect("serial SLUICE_SERVER is no address", timeout=30)
-            self.assertFalse(board.find("connect"))
         for name, length in (("ANALOG_UNIT", 33), ("PASSWORD", 91), ("KEY", 101)):
             with self.assertRaisesRegex(AssertionError, f"SLUICE_{name}.* at most"):
                 build(USER=f'"{"u" * 40}"', **{name: f'"{"x" * length}"'})
@@ -279,7 +278,7 @@ class BoardTests(Brokered, unittest.TestCase):
         for kinds in (["discover", "request"], ["renewal"], ["renewal", "discover", "request"]):
             known = len(subscriber.messages())
             subscriber.expect(known + 3)
-            self.assertEqual(server.kinds, kinds)
+            until("the address", lambda: server.kinds == kinds, also=lambda: str(server.kinds))
             # The next network is another one.
             server.refuses = kinds == ["renewal"]
             server.kinds.clear()

@@ -100,10 +100,14 @@ class Broker(MQTTClient):
             self._stream = Bounded(self._plain, self._stream)
             self._asked = None
             self._sent = time.ticks_ms()
-            self.send(self._online, '{"value":true,"id":"%s-online-%d"}' % (start, self._sent), True)
+            self.greet(start)
         except BaseException:
             self.end()
             raise
+
+    def greet(self, start):
+        """Says that the device is there."""
+        self.send(self._online, '{"value":true,"id":"%s-online-%d"}' % (start, time.ticks_ms()), True)
 
     def send(self, topic, words, retain=False):
         """Publishes, and waits for the broker's acknowledgement."""

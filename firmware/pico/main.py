@@ -44,6 +44,8 @@ class Program:
         self.epoch = None
         self.topic = ("sensors/%s/distance" % settings.DEVICE).encode()
         self.broker = None
+        # When the broker was told something last.
+        self.told = 0
         self.wifi_retry = motion.Retry(random_number)
         self.ntp_retry = motion.Retry(random_number, 600_000)
         self.mqtt_retry = motion.Retry(random_number)
@@ -94,7 +96,7 @@ class Program:
         return motion.is_armed(
             settings.ARMED, motion.minute_of_day(seconds, settings.UTC_OFFSET, settings.SUMMER_TIME))
 
-    # Connections. Each step takes less than the watchdog's time, but for looking up names.
+    # Connections. Each step takes less than the watchdog's time, but for those with patience.
 
     def tend(self):
         if not self.wifi.isconnected():
@@ -119,6 +121,9 @@ class Program:
             if self.queue.events:
                 self.send(self.queue.events[0])
                 self.mqtt_retry.succeeded()
+            elif settings.ONLINE_EVERY and self.now - self.told >= settings.ONLINE_EVERY * 1000:
+                self.broker.greet(self.start)
+                self.told = self.now
         # umqtt asserts what a broker's answer looks like, and takes an end in the middle for an index.
         except (OSError, MQTTException, AssertionError, IndexError, TypeError) as error:
             self.lose(error)
@@ -163,15 +168,19 @@ class Program:
             print("no clock:", error)
 
     def connect(self):
+        began = self.now
         broker = Broker(settings, self.watchdog.feed)
         try:
             broker.begin(self.start)
         except (OSError, MQTTException, AssertionError, IndexError, TypeError, ValueError) as error:
             self.tick()
             self.mqtt_retry.failed(self.now)
+            # Nothing is measured meanwhile: a tenth of the time at most, also where name servers do not answer.
+            self.mqtt_retry.wait = max(self.mqtt_retry.wait, 9 * (self.now - began))
             print("no broker:", repr(error))
             return
         self.broker = broker
+        self.told = self.now
         print("online")
 
     def send(self, event):
@@ -182,6 +191,7 @@ class Program:
         told = dropped if dropped != self.queue.reported else None
         self.broker.send(self.topic, motion.payload(settings.DEVICE, self.start, event, ts, told))
         self.queue.settled(event, dropped)
+        self.told = self.now
 
     def lose(self, why):
         if self.broker is None:

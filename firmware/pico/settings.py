@@ -50,5 +50,9 @@ ARMED = []
 # Whether they are sent as long as no time server has answered.
 ARMED_WITHOUT_CLOCK = True
 
+# Seconds without a trigger after which the board says again that it is there, for Grafana takes a device for silent after 15
+# minutes. 0: never.
+ONLINE_EVERY = 600
+
 # Readings, two for each trigger, that are kept while nothing can be sent; then the oldest make way, and are counted.
 QUEUE = 64

@@ -25,7 +25,7 @@ static Outbox outbox(waiting, SLUICE_BUFFER, channels, SLUICE_DEVICE);
 // One packet: 40 characters of a device, 24 of a sensor, and the longest payload; or what greets a server.
 static uint8_t buffer[304];
 static_assert(sizeof(SLUICE_ANALOG_UNIT) <= 33, "SLUICE_ANALOG_UNIT has at most 32 bytes");
-static_assert(sizeof(SLUICE_USER) + sizeof(SLUICE_PASSWORD) <= 132, "SLUICE_USER and SLUICE_PASSWORD have at most 130 bytes");
+static_assert(sizeof(SLUICE_USER) + sizeof(SLUICE_PASSWORD) <= 132, "SLUICE_USER and SLUICE_PASSWORD have at most 130 bytes together");
 static_assert(sizeof(SLUICE_KEY) <= 101, "SLUICE_KEY has at most 100 bytes");
 
 // MARK: The network

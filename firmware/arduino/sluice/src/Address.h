@@ -13,7 +13,7 @@ class Address {
   void begin(uint32_t random) { transaction_ = random; }
   void poll(uint32_t now);
   bool isThere() const { return hasLease_; }
-  /// The cable is out, and may come back to another network: then it is asked whether the address still holds (RFC 2131, 3.7).
+  /// The cable is out, and may come back to another network: then it is asked whether the address still holds.
   void doubt() { isInDoubt_ = true; }
 
  private:
