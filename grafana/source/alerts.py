@@ -144,8 +144,8 @@ SLUICE = [
         wait="0s", dashboard="sluice-quality",
     ),
     rule(
-        "sluice-not-ready", "Not ready", prometheus("1 - sluice_ready", instant=True),
-        0, "{{ .Labels.job }} at {{ .Labels.instance }} is not ready", "It cannot do its work, for Kafka or MongoDB does not answer, for instance: its /readyz says why.",
+        "sluice-not-ready", "Not ready", prometheus('(1 - sluice_ready) or (1 - up{job=~"sluice-.*"})', instant=True),
+        0, "{{ .Labels.job }} at {{ .Labels.instance }} is not ready", "It does not answer, or cannot work, for example because Kafka or MongoDB does not answer: its /readyz says why.",
         severity="critical", dashboard="sluice-itself",
     ),
     rule(

@@ -12,7 +12,7 @@ SPAN = seconds(
 # Beside each row by SERIES its newest reading, which has a unit: summaries have none.
 NEWEST = [
     {"$lookup": {"from": "devices", "localField": "_id.device", "foreignField": "_id", "as": "state"}},
-    {"$unwind": {"path": "$state", "preserveNullAndEmptyArrays": True}},
+    {"$unwind": "$state"},
     {"$set": {"entry": {"$arrayElemAt": [{"$filter": {
         "input": {"$objectToArray": "$state.sensors"}, "as": "entry", "cond": {"$eq": ["$$entry.v.sensor", "$_id.sensor"]}}}, 0]}}},
 ]
