@@ -150,6 +150,8 @@ package final class Importer: @unchecked Sendable {
     try save()
     let dialect = plan.dialect ?? file.withBytes { RecordDialect(name: path, start: $0.prefix(4096)) }
     let (header, lines) = dialect == .csv ? try Self.header(file) : ([], 0)
+    // The header may be half of one.
+    if supervisor.isStopping { return }
     try file.skip(to: entry.offset)
     var line = max(entry.line, lines)
     let mayGrow = plan.stateFile != nil && file.mayGrow
@@ -220,6 +222,8 @@ package final class Importer: @unchecked Sendable {
         let count = file.withBytes(\.count)
         guard count < 1 << 20 else { throw ImportFile.Failure(reason: "has no CSV header in its first MiB") }
         try file.fill(count + 1)
+        // A stop was asked for.
+        if file.withBytes(\.count) == count, !file.isAtEnd { break }
       }
     }
     return (header, header.count { $0 == UInt8(ascii: "\n") })

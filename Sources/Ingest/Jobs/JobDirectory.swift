@@ -25,8 +25,15 @@ package final class JobDirectory: Sendable {
     writing = StateLog("jobs directory", log: log)
     if mkdir(path, 0o700) != 0, errno != EEXIST { throw Failure(description: "\(SystemError(code: errno))") }
     // Not the folder's own lock: under that the keys are changed, which may be in the same folder.
-    descriptor = open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw Failure(description: "\(SystemError(code: errno))") }
+    let lock = "\(path)/lock"
+    descriptor = open(lock, O_RDONLY | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      // Where no lock can be made, no record can be: they are in memory alone.
+      let code = errno
+      guard access(path, R_OK | X_OK) == 0 else { throw Failure(description: "\(SystemError(code: code))") }
+      writing.failing("\(lock): \(SystemError(code: code)); records are in memory alone")
+      return
+    }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
       close(descriptor)
@@ -35,7 +42,7 @@ package final class JobDirectory: Sendable {
     }
   }
 
-  deinit { close(descriptor) }
+  deinit { if descriptor >= 0 { close(descriptor) } }
 
   /// The records that are there. One of a job that was running says that it has failed, also on the disk.
   func load(now: Int64) -> [JobRecord] {
