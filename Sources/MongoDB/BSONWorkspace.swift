@@ -6,13 +6,12 @@ import CMongoC
 @safe final class BSONWorkspace: @unchecked Sendable {
   /// Above this many, memory for documents to insert is given back after use (each costs 136 bytes).
   static let keptDocuments = 20_000
+  /// Above this many bytes, memory for a command is given back after use.
+  static let keptCommand = 1 << 20
 
   /// What a call needs apart from the documents to insert: two arguments, options, a reply.
   let block = BSONBlock(count: 4)
   private var many = BSONBlock(count: 0)
-  /// Above this many bytes, memory for a command is given back after use.
-  static let keptCommand = 1 << 20
-
   private var command = BSONWriter()
 
   /// Room for so many documents.
@@ -33,6 +32,6 @@ import CMongoC
   /// Gives back what only an unusually large insert or command needed.
   func trim() {
     if many.count > Self.keptDocuments { many = BSONBlock(count: 0) }
-    if command.count > Self.keptCommand { command = BSONWriter() }
+    if command.capacity > Self.keptCommand { command = BSONWriter() }
   }
 }

@@ -11,6 +11,8 @@ package struct BSONWriter: Sendable {
   private var storage: [UInt8] = []
   /// The number of bytes written.
   package private(set) var count = 0
+  /// The number of bytes for which there is memory.
+  var capacity: Int { storage.count }
   /// Where the innermost open document begins, or -1. While it is open its length field holds the `open` of the document
   /// around it, so nesting needs no stack.
   private var open: Int32 = -1

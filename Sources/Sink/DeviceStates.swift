@@ -5,6 +5,8 @@ import Readings
 struct DeviceStates: ~Copyable {
   /// A statement that is longer gets no more series: a message to the database has 16 MiB at most.
   private static let statementBytes = 4 << 20
+  /// Above so many bytes in use, memory is given back.
+  private static let keptBytes = 12 << 20
 
   // Without references, of which copies would be counted.
   private struct Series {
@@ -14,7 +16,7 @@ struct DeviceStates: ~Copyable {
     var newest: Int32 = -1
     var ts: Int64
     /// The fields of the newest reading, encoded.
-    var latest = ReusedTexts.Place()
+    var latest = TextArena.Place()
   }
 
   private struct Device {
@@ -25,7 +27,7 @@ struct DeviceStates: ~Copyable {
     /// When the newest reading was measured that has tags.
     var tagged = Int64.min
     /// Its tags, each name and value behind its length.
-    var tags = ReusedTexts.Place()
+    var tags = TextArena.Place()
     /// The first of its series.
     var series: Int32 = -1
   }
@@ -35,7 +37,7 @@ struct DeviceStates: ~Copyable {
   private var seriesNames = Interner()
   private var devices: [Device] = []
   private var series: [Series] = []
-  private var texts = ReusedTexts()
+  private var texts = TextArena()
   /// By device, the hours of its readings before the newest noted; few have any.
   private var earlierHours: [Int: Set<Int64>] = [:]
   private var earlierHourCount = 0
@@ -53,8 +55,8 @@ struct DeviceStates: ~Copyable {
 
   /// Bytes of memory that are in use.
   var byteCount: Int {
-    // An hour in a set, with its share of the dictionary.
-    let hours = earlierHourCount * 64
+    // A set of its own for each device, and a place in it for each hour.
+    let hours = earlierHours.count * 128 + earlierHourCount * 16
     return deviceNames.byteCount + seriesNames.byteCount + devices.count * MemoryLayout<Device>.stride
       + series.count * MemoryLayout<Series>.stride + texts.byteCount + hours
   }
@@ -113,7 +115,12 @@ struct DeviceStates: ~Copyable {
     series[number].newest = Int32(index)
   }
 
+  /// Forgets all, and keeps the memory unless it is unusually much.
   mutating func removeAll() {
+    if byteCount > Self.keptBytes {
+      self = DeviceStates(marksHours: marksHours)
+      return
+    }
     deviceNames.removeAll()
     seriesNames.removeAll()
     devices.removeAll(keepingCapacity: true)

@@ -16,7 +16,7 @@ struct StoreOutcome {
 
 /// Writes readings and device states to the database.
 final class ReadingStore: Sendable {
-  /// Bytes of statements that a command gets no more of.
+  /// Bytes of statements after which a command gets no more devices.
   private static let updateBytes = 256 << 10
 
   private let pool: MongoPool

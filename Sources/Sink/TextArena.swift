@@ -1,7 +1,7 @@
 import Readings
 
 /// Texts of which each can be replaced, in one piece of memory.
-struct ReusedTexts: ~Copyable {
+struct TextArena: ~Copyable {
   /// Where a text is, and how long it may become there.
   struct Place {
     fileprivate var offset: UInt32 = 0
@@ -24,7 +24,7 @@ struct ReusedTexts: ~Copyable {
   /// Replaces the text of a place, which may be a new one.
   mutating func replace(_ place: inout Place, with text: UnsafeRawBufferPointer) {
     if text.count > place.capacity {
-      // Twice as much each time: what is left behind is never more than what is used.
+      // Twice as much each time: all that is left behind of a place is no more than the place.
       let capacity = max(text.count, 2 * Int(place.capacity))
       place.offset = UInt32(buffer.count)
       place.capacity = UInt32(capacity)

@@ -42,8 +42,8 @@ final class Writer: @unchecked Sendable {
   private var schedule = FlushSchedule(now: Clock.monotonic())
   /// Whether the database did not take what goes before offsets are committed.
   private var isCommitFailing = false
-  /// Whether the collection was seen to be the one that readings belong into, since the database last failed.
-  private var isFit = false
+  /// When the collection was last seen to be the one that readings belong into; nil since the database failed.
+  private var seenFit: Duration?
   /// Set when the database fails while the process stops: each further try might take as long as the timeout, and what is
   /// not committed is read again.
   private var hasGivenUp = false
@@ -119,21 +119,30 @@ final class Writer: @unchecked Sendable {
     guard !supervisor.isStopping else { return }
     do throws(MongoError) {
       let problem = try store.check()
-      isFit = problem == nil
+      seenFit = problem == nil ? Clock.monotonic() : nil
       if let problem { state.failing(problem) } else if !isFlushFailing { state.ok() }
     } catch {
+      seenFit = nil
       state.failing("MongoDB does not answer: \(error)")
     }
   }
 
+  /// Looks once a second, for somebody may drop it.
   /// - Throws: when the collection is not there: an insert would make one that expires nothing; or when it is of the other
   ///   layout: what keeps a reading from being there twice would not be there.
   private func expectFit() throws(InsertFailure) {
-    if isFit { return }
+    let now = Clock.monotonic()
+    if let seenFit, now - seenFit < .seconds(1) { return }
     let problem: String?
-    do throws(MongoError) { problem = try store.check() } catch { throw .database(error) }
+    do throws(MongoError) {
+      problem = try store.check()
+    } catch {
+      // Who may not look may still insert.
+      if error.isAuthentication { return }
+      throw .database(error)
+    }
     if let problem { throw .unfit(problem) }
-    isFit = true
+    seenFit = now
   }
 
   /// Takes in no more states than may wait, while those before them are not written.
@@ -202,7 +211,7 @@ final class Writer: @unchecked Sendable {
         if !isFlushFailing { state.ok() }
         return progress
       } catch {
-        if error.isOfDatabase { isFit = false }
+        if error.isOfDatabase { seenFit = nil }
         // That what was given up meanwhile is no longer this sink's is no news.
         if batch.generation != generation.current, !error.isOfDatabase { return nil }
         if supervisor.waitForStop(timeout: note(error, &backoff)) {

@@ -226,13 +226,13 @@ final class RunningSink {
   let health = Health()
   let metrics = Metrics()
   let service: SinkService
-  /// The warnings and errors that it wrote.
+  /// What it wrote.
   let log = WrittenLines()
 
   init(
     _ fixture: SinkFixture, batchReadings: Int, uri: String, timeout: Duration, unflushedBytes: Int
   ) throws {
-    let log = Log(component: "sink", level: .warning, output: log.add)
+    let log = Log(component: "sink", level: .info, output: log.add)
     supervisor = Supervisor(log: log)
     let kafka = KafkaConfiguration(brokers: fixture.brokers)
     let link = try KafkaLink(

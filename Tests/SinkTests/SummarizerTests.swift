@@ -198,7 +198,7 @@ import Testing
     try world.add([Stored(ts: start + minute, value: 2), Stored(ts: start + 91 * minute, value: 2)])
     let due = try world.store.due()
     try world.add([Stored(ts: start + 2 * minute, value: 3)])
-    try world.store.done(due)
+    try world.store.done(due) { true }
     let left = try world.marks()
     #expect(left.map(\.name) == ["a"] && left.first.map { Array($0.due.keys) } == [start / SummaryPlan.hour])
   }

@@ -169,7 +169,7 @@ struct LedgerStore: Sendable {
   }
 
   /// Has the hours of some readings summarised again, as when readings come (`DeviceStates`).
-  func mark(_ copies: some Sequence<Copy>) throws(MongoError) {
+  func mark(_ copies: [Copy]) throws(MongoError) {
     var due: [String: Set<Int64>] = [:]
     for copy in copies { due[copy.device, default: []].insert(copy.hour) }
     if due.isEmpty { return }
@@ -183,7 +183,8 @@ struct LedgerStore: Sendable {
     let result = try pool.withClient { (client) throws(MongoError) in
       try client.bulkUpdate(database, DatabaseSchema.devices, statements)
     }
-    if let error = result.errors.first { throw error.error }
+    // A device whose document is full cannot be marked, and must not keep the claim open.
+    if let error = result.errors.first(where: { !$0.isRefusal }) { throw error.error }
   }
 
   /// Bounded by the times of the claim's readings. An index on `k.p` and `k.o` would make this exact, and costs more than

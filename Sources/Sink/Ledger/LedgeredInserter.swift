@@ -340,14 +340,13 @@ final class LedgeredInserter: Inserter {
     let isAged = time - examination.since > Self.examinationLimit
     let known = owners[partition]!.former.first { $0.isSame(as: claim) } ?? claim
     guard isAged || owners[partition]!.canClose(known) else { return }
-    let isClosed: Bool
-    do throws(MongoError) {
-      // What a later epoch stored too was there twice for a while, for all that anybody knows now, and was perhaps summarised
-      // so. Here and not where copies are removed: whoever did that may have been killed.
-      try ledger.mark(copies.lazy.filter { $0.epoch > claim.epoch })
-      isClosed = try ledger.close(claim, of: partition, under: owners[partition]!.epoch)
-    } catch {
-      throw .database(error)
+    // What a later epoch stored too was there twice for a while, for all that anybody knows now, and was perhaps summarised
+    // so. Here and not where copies are removed: whoever did that may have been killed.
+    let twice = copies.filter { $0.epoch > claim.epoch }
+    let epoch = owners[partition]!.epoch
+    let isClosed = try patiently(while: isWanted) { [ledger] () throws(MongoError) in
+      try ledger.mark(twice)
+      return try ledger.close(claim, of: partition, under: epoch)
     }
     guard isClosed else { return refuse(partition) }
     owners[partition]!.closed(claim)

@@ -53,7 +53,7 @@ package struct Summarizer: Sendable {
     while let name = last {
       let due = try store.due(after: name)
       guard try summarize(due) else { return false }
-      last = due.reduce(0) { $0 + $1.due.count } < store.marksAtOnce ? nil : due.last?.name
+      last = due.reduce(0) { $0 + $1.size } < store.marksAtOnce ? nil : due.last?.name
     }
     let new = try store.neverSummarised(after: done)
     // One after the other, so that what is done of a long past need not be done again.
@@ -76,9 +76,8 @@ package struct Summarizer: Sendable {
       guard try goOn() else { return false }
       try store.putTogether(day, while: goOn)
     }
-    guard try goOn() else { return false }
-    try store.done(devices)
-    return true
+    try store.done(devices, while: goOn)
+    return try goOn()
   }
 
   /// Whether the process runs on and the turn is still its own, which this prolongs.

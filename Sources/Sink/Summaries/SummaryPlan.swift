@@ -9,6 +9,9 @@ struct SummaryPlan {
     var due: [Int64: Int64] = [:]
     /// The hours from its first reading to its last, when it was never summarised.
     var backlog: ClosedRange<Int64>?
+
+    /// What it takes of memory, in marks: the device by itself as much as ten.
+    var size: Int { 10 + due.count }
   }
 
   /// What is read, and summarised, at once.

@@ -61,7 +61,7 @@ struct SummaryStore {
         guard let name = document["_id"]?.string, let due = document["due"]?.document, !due.isEmpty else { return }
         guard count < marksAtOnce else { return }
         devices.append(SummaryPlan.Device(name: name, due: Self.marks(due)))
-        count += devices.last!.due.count
+        count += devices.last!.size
       }
     }
     return devices
@@ -94,20 +94,25 @@ struct SummaryStore {
   }
 
   /// Takes the marks away of what was summarised. Hours that changed since they were read keep theirs.
-  func done(_ devices: [SummaryPlan.Device]) throws(MongoError) {
+  /// - Parameter mayGoOn: asked before each write; what is left keeps its marks.
+  func done(_ devices: [SummaryPlan.Device], while mayGoOn: () throws(MongoError) -> Bool) throws(MongoError) {
     var statements = BSONBatch()
     for device in devices {
       for (hour, mark) in device.due {
         statements.appendUpdate(
           filter: BSONDocument([("_id", .string(device.name)), ("due.h\(hour)", .int64(mark))]),
           update: ["$unset": .document(BSONDocument([("due.h\(hour)", BSONValue.bool(true))]))], upsert: false)
-        if statements.count >= Self.batch { try write(&statements, to: DatabaseSchema.devices) }
+        if statements.count >= Self.batch {
+          guard try mayGoOn() else { return }
+          try write(&statements, to: DatabaseSchema.devices)
+        }
       }
       if device.backlog != nil {
         statements.appendUpdate(
           filter: ["_id": .string(device.name)], update: ["$set": ["summarized": true]], upsert: false)
       }
     }
+    guard try mayGoOn() else { return }
     try write(&statements, to: DatabaseSchema.devices)
   }
 
