@@ -115,18 +115,21 @@ import Testing
     let kafka = try KafkaServer()
     defer { try? kafka.stop() }
     let topics = try Topics(on: kafka)
-    let count = 20_000
+    let count = 15_000
     let bridge = try TestBridge(mosquitto, topics, deliveryTimeout: .seconds(3))
     try bridge.ready()
-    let publishing = Thread { try? mosquitto.publish(0..<count) }
-    publishing.start()
+    // A part before each fault, and one during it, however quick the machine is.
+    func publish(_ numbers: Range<Int>) { Thread { try? mosquitto.publish(numbers) }.start() }
+    publish(0..<5_000)
     try eventually("some went through") { bridge.acknowledged >= 1_000 }
     try kafka.pause()
+    publish(5_000..<10_000)
     try eventually("the bridge is not ready") { bridge.state != .ok }
     let acknowledged = bridge.acknowledged
     try kafka.resume()
     try eventually("more went through") { bridge.acknowledged >= acknowledged + 1_000 }
     try kafka.kill()
+    publish(10_000..<count)
     try eventually("the bridge is not ready") { bridge.state != .ok }
     try kafka.restart()
     let reader = try TopicReader(topics, topics.readings)
