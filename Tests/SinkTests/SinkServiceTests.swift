@@ -53,6 +53,8 @@ private let servers = KafkaServer.isAvailable && MongoServer.isAvailable
   /// Makes the topic anew, produces readings, and waits until they and all before them are stored. The sink is given the
   /// partitions anew, or ends for having read backwards, and is started again.
   private func expectAnew(_ range: Range<Int>, in fixture: SinkFixture, under sink: RunningSink) throws {
+    // What is committed after that would be of the new topic, and pass for what a log has lost.
+    try eventually("all is committed") { sink.lag == 0 }
     try fixture.remakeTopic()
     try produceAnew(range, in: fixture)
     let all = 0..<range.upperBound
