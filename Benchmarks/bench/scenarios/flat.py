@@ -45,8 +45,8 @@ def _prepare(bench: Bench) -> tuple[Result, list[Measurement]]:
             f"{ingest.conditions(bench)}",
             f"Sink: a backlog of {_BACKLOG:,} readings, of all devices in turn, into a new time-series collection, or "
             f"into one that has documents of {readings.DEVICES} of them. Beside the readings the sink writes the newest "
-            "values of its devices, an update for each: while a backlog lasts every two seconds, or as soon as those of "
-            "before are written, or when they take 24 MiB.",
+            "values of its devices, an update for each: while a backlog lasts every two seconds, less often where that "
+            "takes long, or when they take 24 MiB.",
         ],
         [
             Table(
